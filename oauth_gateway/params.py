@@ -1,0 +1,92 @@
+"""Protocol parameters, read once and strictly; nothing below this module sees raw input.
+
+An empty parameter counts as omitted and a repeated one is an error (RFC 6749 sections 3.1 and 3.2), save `resource`,
+which may be repeated (RFC 8707 section 2). Sizes are bounded before anything is parsed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+from .errors import OAuthError
+
+MAX_BODY = 64 * 1024  # bytes; the largest honest request (a client assertion and a pushed request) stays far below
+MAX_FIELDS = 100
+MAY_REPEAT = frozenset({"resource"})
+
+
+class Params(dict[str, str]):
+    """Name to value; `repeated` names what came more than once, `every` has all values of what may be repeated."""
+
+    repeated: frozenset[str]
+    every: dict[str, list[str]]
+
+    def refuse_repeated(self) -> None:
+        """Raise `invalid_request` where a parameter came twice."""
+        if self.repeated:
+            raise OAuthError("invalid_request", f"The parameter {sorted(self.repeated)[0]} must not be repeated.")
+
+
+def parse(text: str) -> Params:
+    """`application/x-www-form-urlencoded` text as parameters; raises OAuthError where it is malformed or too much."""
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+    except UnicodeDecodeError:
+        raise OAuthError("invalid_request", "The parameters are not UTF-8.") from None
+    except ValueError:
+        raise OAuthError("invalid_request", f"More than {MAX_FIELDS} parameters.") from None
+    params = Params()
+    every: dict[str, list[str]] = {}
+    for name, value in pairs:
+        if "\0" in value or "\ufffd" in value:
+            raise OAuthError("invalid_request", "A parameter holds a character that is not allowed.")
+        if value:
+            every.setdefault(name, []).append(value)
+            params.setdefault(name, value)
+    seen = [name for name, _ in pairs]
+    params.repeated = (
+        frozenset() if len(set(seen)) == len(seen) else frozenset(n for n in seen if seen.count(n) > 1) - MAY_REPEAT
+    )
+    params.every = every
+    return params
+
+
+def read_query(environ: dict[str, Any]) -> Params:
+    """The parameters of the query string."""
+    text = environ.get("QUERY_STRING", "")
+    if not text.isascii():
+        raise OAuthError("invalid_request", "The query string holds unencoded characters.")
+    if len(text) > MAX_BODY:
+        raise OAuthError("invalid_request", "The query string is too long.", 414)
+    return parse(text)
+
+
+def read_form(environ: dict[str, Any]) -> Params:
+    """The parameters of a form body, read once and bounded; 413 and 415 as HTTP has them."""
+    content_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
+        raise OAuthError("invalid_request", "Compressed bodies are not accepted.", 415)
+    length_text = environ.get("CONTENT_LENGTH") or ""
+    chunked = not length_text and (
+        environ.get("wsgi.input_terminated") or "HTTP_TRANSFER_ENCODING" in environ
+    )
+    if length_text and not (length_text.isascii() and length_text.isdigit()):
+        raise OAuthError("invalid_request", "Content-Length is not a number.")
+    length = MAX_BODY + 1 if chunked else int(length_text or 0)
+    if length > MAX_BODY and not chunked:
+        raise OAuthError("invalid_request", f"The body is larger than {MAX_BODY} bytes.", 413)
+    if length and not chunked and content_type != "application/x-www-form-urlencoded":
+        raise OAuthError("invalid_request", "The body must be application/x-www-form-urlencoded.", 415)
+    body = environ["wsgi.input"].read(length) if length else b""
+    if chunked:
+        if len(body) > MAX_BODY:
+            raise OAuthError("invalid_request", f"The body is larger than {MAX_BODY} bytes.", 413)
+        if body and content_type != "application/x-www-form-urlencoded":
+            raise OAuthError("invalid_request", "The body must be application/x-www-form-urlencoded.", 415)
+    elif len(body) < length:
+        raise OAuthError("invalid_request", "The body is shorter than its Content-Length.")
+    try:
+        return parse(body.decode("ascii"))
+    except UnicodeDecodeError:
+        raise OAuthError("invalid_request", "The body holds unencoded characters.") from None

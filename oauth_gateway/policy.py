@@ -1,0 +1,152 @@
+"""Routes: lines of text, compiled once into rules, and the decision about one method and path.
+
+A rule is `METHODS PATH ACCESS` (see `docs/routes.md`); the first that matches decides, and without a match a valid token
+is required. Where two spellings of one path could reach the same view of the app but fall under different rules, every
+one of these rules must allow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+_METHOD = re.compile(r"[A-Z][A-Z-]*\Z")
+_SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_DOT_SEGMENT = re.compile(r"/\.{1,2}(?:;[^/]*)?(?:/|\Z)")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a request must bring: `public` (no look at a token), `optional`, or a token with all of `scopes`."""
+
+    kind: str  # public, optional or token
+    scopes: frozenset[str] = frozenset()
+
+
+TOKEN = Access("token")
+PUBLIC = Access("public")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line: the text as written, the methods (empty for all), the compiled path and the access."""
+
+    text: str
+    methods: frozenset[str]
+    path: re.Pattern[str]
+    folded: re.Pattern[str]
+    access: Access
+
+    def matches(self, method: str, path: str, folded: bool = False) -> bool:
+        pattern = self.folded if folded else self.path
+        return (not self.methods or method in self.methods) and pattern.match(path) is not None
+
+
+DEFAULT = Rule("(no rule: a valid token)", frozenset(), re.compile(""), re.compile(""), TOKEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the policy says of one method and path: the rules that must all allow, and what that needs together."""
+
+    kind: str
+    scopes: frozenset[str]
+    rules: tuple[Rule, ...] = field(default=())
+
+
+def parse_rule(text: str) -> Rule:
+    """One line as a rule; raises ValueError with a sentence that says what is allowed."""
+    words = text.split()
+    if len(words) < 3:
+        raise ValueError(f"route {text!r}: write METHODS PATH ACCESS, for example 'GET /api/** scope=read'")
+    methods = frozenset() if words[0] == "*" else frozenset(words[0].split(","))
+    for method in methods:
+        if not _METHOD.match(method):
+            raise ValueError(f"route {text!r}: the method {method!r} must be upper-case letters, or * for all")
+    pattern = _path_pattern(words[1], text)
+    folded = re.compile(pattern, re.DOTALL | re.IGNORECASE)
+    return Rule(text, methods, re.compile(pattern, re.DOTALL), folded, _parse_access(words[2:], text))
+
+
+def _path_pattern(path: str, text: str) -> str:
+    if not path.startswith("/") or not_canonical(path):
+        raise ValueError(f"route {text!r}: the path must start with / and have no empty or dot segments")
+    pattern = ""
+    for segment in path.split("/")[1:]:
+        if segment == "**":
+            pattern += r"(?:/.*)?"
+        elif "**" in segment:
+            raise ValueError(f"route {text!r}: ** stands for whole segments, as in /api/**")
+        else:
+            pattern += "/" + re.escape(segment).replace(r"\*", "[^/]*")
+    return pattern + r"\Z"
+
+
+def _parse_access(words: list[str], text: str) -> Access:
+    kinds: list[str] = []
+    scopes: set[str] = set()
+    for word in words:
+        if word in ("public", "optional", "token"):
+            kinds.append(word)
+        elif word.startswith("scope="):
+            scopes.update(word[6:].split(","))
+        else:
+            raise ValueError(f"route {text!r}: {word!r} is unknown; ACCESS is public, optional, token or scope=a,b")
+    for scope in scopes:
+        if not _SCOPE_TOKEN.match(scope):
+            raise ValueError(f"route {text!r}: {scope!r} is not a scope")
+    if len(kinds) > 1 or (scopes and kinds not in ([], ["token"])):
+        raise ValueError(f"route {text!r}: {' '.join(words)} contradict each other")
+    return Access(kinds[0] if kinds else "token", frozenset(scopes))
+
+
+def not_canonical(path: str) -> str | None:
+    """Why `path` (PATH_INFO as text) could mean two things to gateway and app, or None where it cannot."""
+    if not path.startswith("/"):
+        return "it does not start with /"
+    if "//" in path:
+        return "it has an empty segment"
+    if "\\" in path:
+        return "it has a backslash"
+    if _CONTROL.search(path):
+        return "it has a control character"
+    if "/." in path and _DOT_SEGMENT.search(path):
+        return "it has a dot segment"
+    if not path.isascii():
+        try:
+            path.encode("latin-1").decode("utf-8")
+        except UnicodeError:
+            return "it is not UTF-8"
+    return None
+
+
+class Policy:
+    """The compiled rules of one gateway."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self.rules = tuple(rules)
+
+    def rule(self, method: str, path: str, folded: bool = False) -> Rule:
+        """The first rule that matches, or the default; `folded` compares without regard to case."""
+        for rule in self.rules:
+            if rule.matches(method, path, folded):
+                return rule
+        return DEFAULT
+
+    def decide(self, method: str, path: str) -> Decision:
+        """What `method` on the canonical `path` needs; several rules decide where spellings of the path differ."""
+        spellings = [path]
+        if ";" in path:
+            spellings.append(re.sub(r";[^/]*", "", path) or "/")
+        for spelling in tuple(spellings):
+            spellings.append((spelling[:-1] or "/") if spelling.endswith("/") else spelling + "/")
+        rules: list[Rule] = []
+        for spelling in spellings:
+            for rule in (self.rule(method, spelling), self.rule(method, spelling, folded=True)):
+                if rule not in rules:
+                    rules.append(rule)
+        kinds = {rule.access.kind for rule in rules}
+        kind = "token" if "token" in kinds else "optional" if "optional" in kinds else "public"
+        return Decision(kind, frozenset().union(*(rule.access.scopes for rule in rules)), tuple(rules))

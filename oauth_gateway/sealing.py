@@ -1,0 +1,131 @@
+"""What `secret` is for: sealing what must not be readable at rest, and keyed checksums of tokens and forms.
+
+Several secrets may be listed, oldest to newest: the last one seals, all open.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import threading
+import time
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+PREFIX = "oga1_"  # the version of the token format, so that a leak scanner and a later format can tell
+KINDS = {"at": "access_token", "rt": "refresh_token", "ac": "authorization_code"}
+_CREDENTIAL = re.compile(r"oga1_(at|rt|ac)_([A-Za-z0-9_-]{43})([0-9a-f]{16})([A-Za-z0-9_-]{8})\Z")
+_sequence = threading.Lock()
+_last_number = 0
+
+
+def new_number() -> int:
+    """A time-ordered 63-bit number: milliseconds above, 21 random bits below; rows with it append to their table."""
+    global _last_number
+    number = (int(time.time() * 1000) << 21) | secrets.randbits(21)
+    with _sequence:
+        if number >> 21 <= _last_number >> 21:  # the same millisecond, or a clock set back: stay in order
+            number = _last_number + 1 + secrets.randbits(8)
+        _last_number = number
+    return number
+
+
+class Credential:
+    """A token or code that is well-formed and carries a true checksum: `kind`, the row's `number`, the row's `digest`."""
+
+    __slots__ = ("digest", "kind", "number")
+
+    def __init__(self, kind: str, number: int, digest: bytes) -> None:
+        self.kind = kind
+        self.number = number
+        self.digest = digest
+
+
+class Sealer:
+    """Keys derived from `secret`, one a purpose, so that no value of one purpose is good for another."""
+
+    def __init__(self, secret: tuple[bytes, ...]) -> None:
+        self._secrets = secret
+        self._keys: dict[str, tuple[bytes, ...]] = {}
+
+    def _keys_for(self, purpose: str) -> tuple[bytes, ...]:
+        keys = self._keys.get(purpose)
+        if keys is None:
+            info = f"oauth_gateway {purpose}".encode()
+            keys = tuple(HKDF(SHA256(), 32, None, info).derive(secret) for secret in self._secrets)
+            self._keys[purpose] = keys
+        return keys
+
+    def fingerprints(self) -> tuple[str, ...]:
+        """One a secret, newest last: tells whether two processes share a secret without telling the secret."""
+        return tuple(hashlib.sha256(key).hexdigest()[:32] for key in self._keys_for("fingerprint"))
+
+    def mac(self, purpose: str, text: str) -> str:
+        """A keyed checksum of `text` as 43 characters of base64url, under the newest secret."""
+        return _base64(hmac.digest(self._keys_for(purpose)[-1], text.encode(), "sha256"))
+
+    def verify(self, purpose: str, text: str, mac: str) -> bool:
+        """Whether `mac` is that of `text` under any listed secret, compared in constant time."""
+        given = mac.encode("utf-8", "replace")
+        return any(
+            [
+                hmac.compare_digest(_base64(hmac.digest(key, text.encode(), "sha256")).encode(), given)
+                for key in self._keys_for(purpose)
+            ]
+        )
+
+    def bytes_for(self, purpose: str, text: str) -> bytes:
+        """32 bytes that only a holder of the newest secret can make from `text`."""
+        return hmac.digest(self._keys_for(purpose)[-1], text.encode(), "sha256")
+
+    def seal(self, purpose: str, data: bytes, binding: str) -> bytes:
+        """`data` encrypted (AES-256-GCM) under the newest secret and `binding`, which opening must present again."""
+        nonce = os.urandom(12)
+        return nonce + AESGCM(_bound(self._keys_for(purpose)[-1], binding)).encrypt(nonce, data, None)
+
+    def unseal(self, purpose: str, sealed: bytes, binding: str) -> bytes | None:
+        """The data, or None where no listed secret and this binding open it."""
+        for key in reversed(self._keys_for(purpose)):
+            try:
+                return AESGCM(_bound(key, binding)).decrypt(sealed[:12], sealed[12:], None)
+            except InvalidTag:
+                continue
+        return None
+
+    # -- tokens: prefix, kind, 256 random bits, the row's number, a checksum that is a filter and never proof
+
+    def issue(self, kind: str, number: int | None = None, entropy: bytes | None = None) -> tuple[str, Credential]:
+        """A new credential of `kind` (at, rt, ac): the text for the client, and what is stored of it."""
+        number = new_number() if number is None else number
+        body = f"{PREFIX}{kind}_{_base64(entropy or os.urandom(32))}{number:016x}"
+        checksum = hmac.digest(self._keys_for("checksum")[-1], body.encode(), "sha256")[:6]
+        text = body + base64.urlsafe_b64encode(checksum).decode()
+        return text, Credential(kind, number, hashlib.sha256(text.encode()).digest())
+
+    def recognise(self, text: str) -> Credential | None:
+        """The credential in `text`, or None for garbage: no store is asked about what we cannot have issued."""
+        match = _CREDENTIAL.match(text)
+        if match is None:
+            return None
+        body = text[:-8].encode()
+        given = text[-8:].encode()
+        for key in self._keys_for("checksum"):
+            checksum = base64.urlsafe_b64encode(hmac.digest(key, body, "sha256")[:6])
+            if hmac.compare_digest(checksum, given):
+                return Credential(match[1], int(match[3], 16), hashlib.sha256(text.encode()).digest())
+        return None
+
+
+def _bound(key: bytes, binding: str) -> bytes:
+    return hmac.digest(key, binding.encode(), "sha256")
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
