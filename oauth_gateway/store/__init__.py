@@ -1,0 +1,139 @@
+"""The Store protocol: what is remembered, with atomicity in the shape of the interface.
+
+A one-time thing is *redeemed*: one transaction picks the single winner and stores what it buys. Every revocation is an
+entry in a change feed, visible in commit order, and changes the epoch, which any process compares before it trusts what it
+remembers. `now` is always an argument, in seconds. A store that cannot answer raises StoreUnavailable.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ..errors import ConfigurationError
+from ..models import AuthorizationCode, Client, Consent, Grant, Session, Token, User
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token or code to be stored: `number` is its key, `digest` the SHA-256 of its text."""
+
+    number: int
+    kind: str  # access_token, refresh_token or authorization_code
+    digest: bytes = field(repr=False)
+    client: int
+    scope: str
+    audience: str
+    issued: float
+    expires: float
+    grant_id: int | None = None
+    parent: int | None = None
+    generation: int = 0
+    redirect_uri: str | None = None
+    code_challenge: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """What a redemption buys: the tokens, and the sealed answer that its immediate repetition gets until `sealed_until`."""
+
+    tokens: tuple[NewToken, ...]
+    sealed: bytes | None = field(default=None, repr=False)
+    sealed_until: float = 0
+
+
+class Outcome(enum.Enum):
+    """How a redemption ended."""
+
+    WON = "won"
+    REPLAYED = "replayed"  # redeemed before; the caller decides whether that revokes the grant
+    REPEATED = "repeated"  # the immediate predecessor, within its grace: `sealed` has the answer again
+    GONE = "gone"  # expired, revoked or unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Redemption:
+    outcome: Outcome
+    sealed: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The feed after a position: what to forget, as (kind, subject); `complete` is False where it reaches less far back."""
+
+    head: int
+    entries: tuple[tuple[str, str], ...]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A throttle counter after an attempt: how many in the window, and the seconds until it starts anew."""
+
+    value: int
+    remaining: int
+
+
+class Store(Protocol):
+    """See the module. `StoreContract` in `oauth_gateway.testing` says whether an implementation behaves."""
+
+    # what this deployment is
+    def prepare(self) -> None: ...
+    def check(self) -> None: ...
+    def meta(self, name: str) -> str | None: ...
+    def set_meta(self, name: str, value: str, *, replace: bool = False) -> str: ...
+
+    # clients, people, sessions; a change that takes something away is a revocation and enters the feed
+    def client(self, client_id: str) -> Client | None: ...
+    def client_numbered(self, number: int) -> Client | None: ...
+    def clients(self, after: int = 0, limit: int = 100) -> Sequence[Client]: ...
+    def add_client(self, client: Client) -> bool: ...
+    def update_client(self, client: Client, now: float) -> bool: ...
+    def delete_client(self, client_id: str, now: float) -> bool: ...
+    def user(self, user_id: str) -> User | None: ...
+    def user_named(self, source: str, name: str) -> User | None: ...
+    def users(self, after: str = "", limit: int = 100) -> Sequence[User]: ...
+    def add_user(self, user: User, name: str) -> bool: ...
+    def update_user(self, user: User, now: float, *, revoke: bool) -> bool: ...
+    def delete_user(self, user_id: str, now: float) -> bool: ...
+    def add_session(self, session: Session) -> None: ...
+    def session(self, digest: bytes, now: float) -> Session | None: ...
+    def end_session(self, digest: bytes, now: float) -> bool: ...
+
+    # consents and grants
+    def consent(self, user_id: str, client: int, redirect_uri: str, audience: str) -> Consent | None: ...
+    def authorize(self, grant: Grant, code: NewToken, consent: Consent | None) -> bool: ...
+    def code(self, number: int, digest: bytes) -> AuthorizationCode | None: ...
+    def fail_code(self, number: int, limit: int, now: float) -> None: ...
+
+    # tokens
+    def issue(self, token: NewToken) -> None: ...
+    def redeem(self, number: int, purchase: Purchase, now: float) -> Redemption: ...
+    def token(self, number: int, digest: bytes | None) -> tuple[Token | None, int]: ...
+    def tokens(self, after: int = 0, limit: int = 100) -> Sequence[Token]: ...
+
+    # revocation and the feed
+    def revoke_token(self, number: int, now: float) -> None: ...
+    def revoke_grant(self, grant_id: int, now: float) -> None: ...
+    def changes(self, position: int) -> Changes: ...
+    def epoch(self) -> bytes: ...
+    def watch(self) -> bool: ...
+
+    # insert-only keys, throttles, housekeeping
+    def add(self, space: str, key: str, expires: float, now: float) -> bool: ...
+    def has(self, space: str, key: str, now: float) -> bool: ...
+    def count(self, space: str, key: str, window: int, now: float, amount: int = 1) -> Count: ...
+    def forget_count(self, space: str, key: str) -> None: ...
+    def purge(self, now: float, limit: int = 100) -> int: ...
+    def close(self) -> None: ...
+
+
+def open_store(url: str) -> Store:
+    """The store that `url` names; nothing is opened before its first use, so that a fork in between is harmless."""
+    if url.startswith("sqlite:"):
+        from .sql import SqlStore
+
+        return SqlStore(url)
+    raise ConfigurationError("database: must be sqlite:///FILE, or sqlite:// for a database in memory")

@@ -1,0 +1,194 @@
+"""Clients, people and their login sessions in SQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
+
+from ..models import Client, Secret, Session, User
+from .schema import REALM, client, consent, grant, session, user
+from .sqlite import Database
+
+_CLIENT = select(client).where(client.c.realm == REALM)
+_USER = select(user).where(user.c.realm == REALM)
+_SESSION = select(session)
+
+
+class Registry:
+    """The part of the store about who there is; `_feed` is given by the whole store."""
+
+    database: Database
+
+    def _feed(self, connection: Connection, entries: Sequence[tuple[str, str]], now: float) -> None:
+        raise NotImplementedError
+
+    def client(self, client_id: str) -> Client | None:
+        with self.database.read() as connection:
+            row = connection.execute(_CLIENT.where(client.c.client_id == client_id)).first()
+        return _client(row) if row else None
+
+    def client_numbered(self, number: int) -> Client | None:
+        with self.database.read() as connection:
+            row = connection.execute(_CLIENT.where(client.c.number == number)).first()
+        return _client(row) if row else None
+
+    def clients(self, after: int = 0, limit: int = 100) -> Sequence[Client]:
+        """A page of clients in the order of their registration, after the one numbered `after`."""
+        query = _CLIENT.where(client.c.number > after).order_by(client.c.number).limit(limit)
+        with self.database.read() as connection:
+            return [_client(row) for row in connection.execute(query)]
+
+    def add_client(self, record: Client) -> bool:
+        """Insert; False where the client_id is taken."""
+        values = {**_client_values(record), "number": record.number, "realm": REALM, "client_id": record.client_id}
+        with self.database.write() as connection:
+            done = connection.execute(insert_or_ignore(client).values(values).on_conflict_do_nothing())
+            return done.rowcount == 1
+
+    def update_client(self, record: Client, now: float) -> bool:
+        """Replace what may change; processes forget what they know of the client's tokens."""
+        with self.database.write() as connection:
+            done = connection.execute(
+                update(client).where(client.c.number == record.number).values(_client_values(record))
+            )
+            if done.rowcount:
+                self._feed(connection, [("client", record.client_id)], now)
+        self.database.new_epoch()
+        return done.rowcount == 1
+
+    def delete_client(self, client_id: str, now: float) -> bool:
+        """Delete the client, its consents and grants; its tokens die with it."""
+        with self.database.write() as connection:
+            number = connection.execute(
+                select(client.c.number).where(client.c.realm == REALM, client.c.client_id == client_id)
+            ).scalar()
+            if number is not None:
+                connection.execute(delete(client).where(client.c.number == number))
+                connection.execute(delete(consent).where(consent.c.client == number))
+                connection.execute(delete(grant).where(grant.c.client == number))
+                self._feed(connection, [("client", client_id)], now)
+        self.database.new_epoch()
+        return number is not None
+
+    def user(self, user_id: str) -> User | None:
+        with self.database.read() as connection:
+            row = connection.execute(_USER.where(user.c.id == user_id)).first()
+        return _user(row) if row else None
+
+    def user_named(self, source: str, name: str) -> User | None:
+        """The person whom `source` knows under the normalised `name`."""
+        with self.database.read() as connection:
+            row = connection.execute(_USER.where(user.c.source == source, user.c.name == name)).first()
+        return _user(row) if row else None
+
+    def users(self, after: str = "", limit: int = 100) -> Sequence[User]:
+        """A page of people in the order of their ids, after `after`."""
+        with self.database.read() as connection:
+            rows = connection.execute(_USER.where(user.c.id > after).order_by(user.c.id).limit(limit))
+            return [_user(row) for row in rows]
+
+    def add_user(self, record: User, name: str) -> bool:
+        """Insert; False where the source has the normalised `name` already."""
+        values = {**_user_values(record), "id": record.user_id, "realm": REALM, "source": record.source, "name": name}
+        with self.database.write() as connection:
+            done = connection.execute(insert_or_ignore(user).values(values).on_conflict_do_nothing())
+            return done.rowcount == 1
+
+    def update_user(self, record: User, now: float, *, revoke: bool) -> bool:
+        """Replace what may change; with `revoke` also end the person's sessions and forget their tokens."""
+        with self.database.write() as connection:
+            done = connection.execute(update(user).where(user.c.id == record.user_id).values(_user_values(record)))
+            if done.rowcount and revoke:
+                connection.execute(delete(session).where(session.c.user_id == record.user_id))
+                self._feed(connection, [("user", record.user_id)], now)
+        self.database.new_epoch()
+        return done.rowcount == 1
+
+    def delete_user(self, user_id: str, now: float) -> bool:
+        """Delete the person with sessions, consents and grants."""
+        with self.database.write() as connection:
+            done = connection.execute(delete(user).where(user.c.id == user_id))
+            if done.rowcount:
+                for table in (session, consent, grant):
+                    connection.execute(delete(table).where(table.c.user_id == user_id))
+                self._feed(connection, [("user", user_id)], now)
+        self.database.new_epoch()
+        return done.rowcount == 1
+
+    def add_session(self, record: Session) -> None:
+        values = {**asdict(record), "amr": " ".join(record.amr), "realm": REALM}
+        with self.database.write() as connection:
+            connection.execute(insert(session).values(values))
+
+    def session(self, digest: bytes, now: float) -> Session | None:
+        """The living session whose cookie has this digest."""
+        with self.database.read() as connection:
+            row = connection.execute(_SESSION.where(session.c.digest == digest, session.c.expires > now)).first()
+        if row is None:
+            return None
+        return Session(
+            digest=row.digest,
+            sid=row.sid,
+            user_id=row.user_id,
+            auth_time=row.auth_time,
+            created=row.created,
+            expires=row.expires,
+            amr=tuple(row.amr.split()),
+            acr=row.acr,
+        )
+
+    def end_session(self, digest: bytes, now: float) -> bool:
+        with self.database.write() as connection:
+            done = connection.execute(delete(session).where(session.c.digest == digest))
+        return done.rowcount == 1
+
+
+def _client(row: Row[Any]) -> Client:
+    return Client(
+        client_id=row.client_id,
+        metadata=json.loads(row.metadata),
+        secrets=tuple(Secret(**secret) for secret in json.loads(row.secrets)),
+        created=row.created,
+        disabled=row.disabled,
+        number=row.number,
+        owner=row.owner,
+    )
+
+
+def _client_values(record: Client) -> dict[str, Any]:
+    return {
+        "metadata": json.dumps(record.metadata),
+        "secrets": json.dumps([asdict(secret) for secret in record.secrets]),
+        "owner": record.owner,
+        "created": record.created,
+        "disabled": record.disabled,
+    }
+
+
+def _user(row: Row[Any]) -> User:
+    return User(
+        user_id=row.id,
+        username=row.username,
+        source=row.source,
+        password=row.password,
+        created=row.created,
+        disabled=row.disabled,
+        claims=json.loads(row.claims),
+        locale=row.locale,
+    )
+
+
+def _user_values(record: User) -> dict[str, Any]:
+    return {
+        "username": record.username,
+        "password": record.password,
+        "claims": json.dumps(record.claims),
+        "locale": record.locale,
+        "created": record.created,
+        "disabled": record.disabled,
+    }

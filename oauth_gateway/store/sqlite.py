@@ -1,0 +1,240 @@
+"""SQLite for one machine: a writer behind a lock, a few readers, and the epoch that every process maps.
+
+Nothing is opened before its first use, and what a process opened is abandoned, not closed, in a child that it forks:
+closing would release the parent's locks (https://www.sqlite.org/howtocorrupt.html, section 2.6).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import sqlite3
+import threading
+import weakref
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from ..errors import StoreUnavailable
+from .schema import VERSION, metadata
+
+BUSY_SECONDS = 5
+MOST_READERS = 8
+EPOCH_BYTES = 16
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_abandoned: list[object] = []
+
+
+class Database:
+    """Connections to one SQLite file, or to one database in memory where `path` is None."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._engine = create_engine(
+            "sqlite://", creator=self._connect, poolclass=NullPool, isolation_level="AUTOCOMMIT"
+        )
+        _databases.add(self)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = threading.RLock()
+        self._writer: Connection | None = None
+        self._durable = True
+        self._readers: deque[Connection] = deque()
+        self._watcher: sqlite3.Connection | None = None
+        self._data_version = 0
+        self._epoch: mmap.mmap | bytearray | None = None
+        self._identity: tuple[int, int, int, int] | None = None
+
+    def abandon(self) -> None:
+        """Forget, in a forked child, all that the parent opened, without closing it."""
+        _abandoned.append((self._writer, self._readers, self._watcher, self._epoch, self._lock))
+        self._reset()
+
+    def _connect(self) -> sqlite3.Connection:
+        if self.path is None:
+            connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        else:
+            if not self.path.exists():
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            connection = sqlite3.connect(
+                self.path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None, cached_statements=256
+            )
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA wal_autocheckpoint=4000")
+        return connection
+
+    @contextmanager
+    def write(self, durable: bool = True) -> Iterator[Connection]:
+        """A transaction that holds the write lock from its start; `durable` waits for the disk at its commit."""
+        with translated(), self._lock:
+            connection = self._writer
+            if connection is None:
+                connection = self._writer = self._engine.connect()
+                self._durable = True
+            if durable != self._durable:
+                connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+                self._durable = durable
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.exec_driver_sql("COMMIT")
+            except BaseException:
+                self._roll_back(connection)
+                raise
+
+    def _roll_back(self, connection: Connection) -> None:
+        try:
+            connection.exec_driver_sql("ROLLBACK")
+        except DBAPIError:
+            if self.path is not None:  # the connection is of no more use; the next write opens another
+                self._writer = None
+                connection.close()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection for single SELECTs."""
+        with translated():
+            if self.path is None:
+                with self._lock:
+                    if self._writer is None:
+                        self._writer = self._engine.connect()
+                    yield self._writer
+                return
+            try:
+                connection = self._readers.pop()
+            except IndexError:
+                connection = self._engine.connect()
+            try:
+                yield connection
+            except BaseException:
+                connection.close()
+                raise
+            if len(self._readers) < MOST_READERS:
+                self._readers.append(connection)
+            else:
+                connection.close()
+
+    # -- the schema
+
+    def create(self) -> None:
+        """Make file, tables and epoch where they are missing; safe when several processes start at once."""
+        with translated():
+            if self.path is None:
+                with self._lock, self.read() as connection:
+                    metadata.create_all(connection)
+                    connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
+                return
+            lock = os.open(f"{self.path}-lock", os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # create_all and the switch to WAL do not wait for one another
+                connection = self._engine.connect()
+                try:
+                    connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+                    if self.version(connection) == 0:
+                        metadata.create_all(connection)
+                        connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
+                finally:
+                    connection.close()
+            finally:
+                os.close(lock)
+
+    def version(self, connection: Connection | None = None) -> int:
+        """The schema version of the file; 0 where it has none of our tables yet."""
+        if connection is None:
+            with self.read() as reader:
+                return self.version(reader)
+        return int(connection.execute(text("PRAGMA user_version")).scalar_one())
+
+    # -- the epoch and the watch
+
+    def epoch(self) -> bytes:
+        """The bytes that every revocation changes; about 0.1 µs."""
+        shared = self._epoch
+        if shared is None:
+            shared = self._open_epoch()
+        return bytes(shared[:EPOCH_BYTES])
+
+    def new_epoch(self) -> None:
+        """Called after the commit of every revocation and before it is answered."""
+        shared = self._epoch
+        if shared is None:
+            shared = self._open_epoch()
+        shared[:EPOCH_BYTES] = os.urandom(EPOCH_BYTES)
+
+    def _open_epoch(self) -> mmap.mmap | bytearray:
+        with translated(), self._lock:
+            if self._epoch is None:
+                if self.path is None:
+                    self._epoch = bytearray(EPOCH_BYTES)
+                else:
+                    handle = os.open(f"{self.path}-epoch", os.O_RDWR | os.O_CREAT, 0o600)
+                    try:
+                        if os.fstat(handle).st_size < EPOCH_BYTES:
+                            os.ftruncate(handle, EPOCH_BYTES)
+                        self._epoch = mmap.mmap(handle, EPOCH_BYTES)
+                    finally:
+                        os.close(handle)
+                    self._identity = self._files()
+            return self._epoch
+
+    def _files(self) -> tuple[int, int, int, int]:
+        database = os.stat(str(self.path))
+        epoch = os.stat(f"{self.path}-epoch")
+        return database.st_dev, database.st_ino, epoch.st_dev, epoch.st_ino
+
+    def watch(self) -> bool:
+        """Whether another process committed since the last call; raises where the file was replaced or is gone."""
+        if self.path is None:
+            return False
+        with translated(), self._lock:
+            if self._epoch is None:
+                self._open_epoch()
+            if self._files() != self._identity:
+                self._identity = None
+                self._replaced()
+                raise StoreUnavailable(f"{self.path} was replaced while it was in use")
+            if self._watcher is None:
+                self._watcher = self._connect()
+            version = int(self._watcher.execute("PRAGMA data_version").fetchone()[0])
+            changed, self._data_version = version != self._data_version, version
+            return changed
+
+    def _replaced(self) -> None:
+        """Let go of a file that is no longer the database; what comes next opens the one at the path."""
+        for connection in (self._writer, *self._readers):
+            if connection is not None:
+                connection.close()
+        if self._watcher is not None:
+            self._watcher.close()
+        lock = self._lock
+        self._reset()
+        self._lock = lock
+
+    def close(self) -> None:
+        with self._lock:
+            self._replaced()
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Every way in which SQLite can fail to answer, as StoreUnavailable; the cause stays attached for the log."""
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error, OSError) as error:
+        cause = getattr(error, "orig", None) or error
+        raise StoreUnavailable(f"the database did not answer: {cause}") from error
+
+
+def _abandon_all() -> None:
+    for database in list(_databases):
+        database.abandon()
+
+
+os.register_at_fork(after_in_child=_abandon_all)
