@@ -1,0 +1,178 @@
+"""Access tokens on protected requests: found in the cache, and never staler than the change feed.
+
+The four rules, each of which was seen to matter under a race:
+(a) compare the epoch first, then look in the cache;
+(b) read the epoch, then the feed, apply it under the lock, and only then remember that epoch as applied;
+(c) on a miss read the feed's head with the row, and cache it only if nothing newer was applied meanwhile;
+(d) a revocation is commit, then epoch, then answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import weakref
+from collections import defaultdict
+from dataclasses import replace
+
+import cachetools
+
+from .errors import StoreUnavailable
+from .models import Token
+from .sealing import Sealer
+from .store import Store
+
+log = logging.getLogger("oauth_gateway")
+WATCH_SECONDS = 1.0
+_caches: weakref.WeakSet[Tokens] = weakref.WeakSet()
+
+
+class _Evicting(cachetools.FIFOCache):  # type: ignore[misc]
+    """First in, first out: a hit moves nothing, so hits can read a plain dict without the lock."""
+
+    def __init__(self, maxsize: int, evicted: object) -> None:
+        super().__init__(maxsize)
+        self._evicted = evicted
+
+    def popitem(self) -> tuple[str, Token]:
+        item: tuple[str, Token] = super().popitem()
+        self._evicted(*item)  # type: ignore[operator]
+        return item
+
+
+class Tokens:
+    """Finds the access token behind an `Authorization` header.
+
+    `audience` is the only one accepted; `grace` is None for strict revocation, else the seconds for which remembered
+    tokens are trusted while the store does not answer.
+    """
+
+    def __init__(
+        self, store: Store, sealer: Sealer, *, audience: str, issuer: str, size: int, grace: int | None
+    ) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._audience = audience
+        self._issuer = issuer
+        self._size = size
+        self._grace = grace
+        _caches.add(self)
+        self.reset()
+
+    def reset(self) -> None:
+        """Start empty: at first and in a forked child."""
+        self._lock = threading.RLock()
+        self._hits: dict[str, Token] = {}  # the same items as _order, for reads without its Python-level calls
+        self._order = _Evicting(self._size, self._evicted)
+        self._index: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        self._applied: bytes | None = None
+        self._position = -1
+        self._watch_due = 0.0
+        self._trusted_until = 0.0
+
+    def find(self, header: str, now: float) -> Token | None:
+        """The living token in `header`, an Authorization value that starts with the Bearer scheme, or None.
+
+        Raises StoreUnavailable where that cannot be said.
+        """
+        if now >= self._watch_due or self._store.epoch() != self._applied:
+            self._follow(now)
+        token = self._hits.get(header)
+        if token is not None and token.expires_at > now:
+            return token
+        return self._load(header, now)
+
+    def _follow(self, now: float) -> None:
+        """Apply what was revoked since; once a second also look whether the database is still the same."""
+        try:
+            with self._lock:
+                self._watch_due = now + WATCH_SECONDS
+                if self._store.watch():
+                    self._applied = None  # a commit whose epoch may have been lost: read the feed
+                epoch = self._store.epoch()
+                if epoch != self._applied:
+                    self._apply(epoch)
+                if self._grace is not None:
+                    self._trusted_until = now + self._grace
+        except StoreUnavailable:
+            self._watch_due = 0.0
+            if self._grace is None or now >= self._trusted_until:
+                with self._lock:
+                    self._drop()
+                raise
+
+    def _apply(self, epoch: bytes) -> None:
+        changes = self._store.changes(self._position)
+        if not changes.complete:
+            self._drop()
+        for entry in changes.entries:
+            for header in self._index.pop(entry, ()):
+                self._forget(header)
+        self._position = changes.head
+        self._applied = epoch
+
+    def _drop(self) -> None:
+        self._hits.clear()
+        self._order.clear()
+        self._index.clear()
+        self._applied = None
+        self._position = -1
+
+    def _forget(self, header: str) -> None:
+        token = self._hits.pop(header, None)
+        if token is not None:
+            del self._order[header]
+            self._unindex(header, token)
+
+    def _evicted(self, header: str, token: Token) -> None:
+        self._hits.pop(header, None)
+        self._unindex(header, token)
+
+    def _unindex(self, header: str, token: Token) -> None:
+        for key in _subjects(token):
+            headers = self._index.get(key)
+            if headers is not None:
+                headers.discard(header)
+                if not headers:
+                    del self._index[key]
+
+    def _load(self, header: str, now: float) -> Token | None:
+        """The token from the store, remembered if nothing was revoked since it was read."""
+        if header in self._hits:
+            with self._lock:
+                self._forget(header)  # it expired
+        credential = self._sealer.recognise(header[7:].lstrip(" "))
+        if credential is None or credential.kind != "at":
+            return None
+        token, head = self._store.token(credential.number, credential.digest)
+        if token is None or token.revoked or token.expires_at <= now or token.audience != self._audience:
+            return None
+        token = replace(token, issuer=self._issuer, grant=None)
+        with self._lock:
+            if self._position <= head:
+                self._order[header] = token
+                self._hits[header] = token
+                for key in _subjects(token):
+                    self._index[key].add(header)
+        return token
+
+
+def _subjects(token: Token) -> list[tuple[str, str]]:
+    """The feed entries that end this token."""
+    keys = [("token", token.id), ("client", token.client_id)]
+    if token.grant_id is not None:
+        keys.append(("grant", token.grant_id))
+    if token.user_id is not None:
+        keys.append(("user", token.user_id))
+    if token.session is not None:
+        keys.append(("session", token.session))
+    return keys
+
+
+def _reset_all() -> None:
+    for cache in list(_caches):
+        cache.reset()
+
+
+os.register_at_fork(after_in_child=_reset_all)

@@ -1,0 +1,128 @@
+"""Who people are: the built-in accounts, their passwords, and the throttle against guessing.
+
+Passwords are kept as argon2id. Guessing is counted in the store, so every worker sees the same count; unknown names cost
+the same time and answer the same as wrong passwords.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import unicodedata
+from dataclasses import replace
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from .errors import ConfigurationError, OAuthError
+from .events import Events
+from .models import User
+from .sealing import Sealer
+from .store import Store
+
+SOURCE = "builtin"
+MOST_PASSWORD_BYTES = 1024
+WINDOW = 15 * 60  # seconds
+PER_ADDRESS = 10  # failures for a name from one address in the window
+PER_NAME = 100  # failures for a name from everywhere
+KNOWN = 90 * 86400  # seconds for which an address that logged in is not locked out by others
+CONCURRENT_HASHES = 2  # each takes a core and 64 MiB for about 0.1 s
+HASH_PATIENCE = 5.0  # seconds to wait for a turn before answering 503
+
+
+class Users:
+    """The built-in accounts of one gateway."""
+
+    def __init__(self, store: Store, sealer: Sealer, events: Events) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._events = events
+        self._hasher = PasswordHasher()
+        self._turns = threading.BoundedSemaphore(CONCURRENT_HASHES)
+        self._nobody: str | None = None
+
+    def create(self, username: str, password: str, now: float) -> User:
+        """A new account; raises ConfigurationError where name or password will not do."""
+        name = normalise(username)
+        if not name or len(name) > 255 or any(unicodedata.category(c).startswith("C") for c in username):
+            raise ConfigurationError(f"user name {username!r}: must be 1 to 255 visible characters")
+        user = User(secrets.token_urlsafe(16), username.strip(), SOURCE, self.hash(password), now)
+        if not self._store.add_user(user, name):
+            raise ConfigurationError(f"user name {username!r}: there is such an account already")
+        self._events.emit("user.created", user_id=user.user_id)
+        return user
+
+    def named(self, username: str) -> User:
+        """The account with this name; raises ConfigurationError where there is none."""
+        user = self._store.user_named(SOURCE, normalise(username))
+        if user is None:
+            raise ConfigurationError(f"user name {username!r}: there is no such account")
+        return user
+
+    def set_password(self, user: User, password: str, now: float) -> None:
+        """Replace the password; ends the person's sessions."""
+        self._store.update_user(replace(user, password=self.hash(password)), now, revoke=True)
+        self._events.emit("user.password_changed", user_id=user.user_id)
+
+    def set_disabled(self, user: User, disabled: bool, now: float) -> None:
+        self._store.update_user(replace(user, disabled=now if disabled else None), now, revoke=True)
+        self._events.emit("user.disabled" if disabled else "user.enabled", user_id=user.user_id)
+
+    def hash(self, password: str) -> str:
+        raw = unicodedata.normalize("NFKC", password).encode()
+        if not 8 <= len(password) or len(raw) > MOST_PASSWORD_BYTES:
+            raise ConfigurationError(f"password: must have at least 8 characters and at most {MOST_PASSWORD_BYTES} bytes")
+        return self._hasher.hash(raw)
+
+    def log_in(self, username: str, password: str, address: str, now: float) -> User | None:
+        """The person, or None for a wrong name or password; raises OAuthError 429 where guessing is suspected."""
+        name = normalise(username)[:255]
+        person = self._sealer.mac("throttle", name)
+        pair = self._sealer.mac("throttle", f"{name}\n{address}")
+        # counted before it is verified, so that parallel guesses cannot all pass the check
+        here = self._store.count("login", pair, WINDOW, now)
+        everywhere = self._store.count("login", person, WINDOW, now)
+        known = everywhere.value > PER_NAME and self._store.has("known", pair, now)
+        if here.value > PER_ADDRESS or (everywhere.value > PER_NAME and not known):
+            wait = max(here.remaining, everywhere.remaining)
+            self._events.emit("login.throttled", address=address)
+            raise OAuthError(
+                "slow_down",
+                "Too many attempts. Please wait a while and try again.",
+                429,
+                headers=(("Retry-After", str(wait)),),
+            )
+        user = self._store.user_named(SOURCE, name) if name else None
+        if not self._verify(user, password) or user is None or user.disabled is not None:
+            self._events.emit("login.failed", address=address, user_id=user.user_id if user else None)
+            return None
+        self._store.forget_count("login", pair)
+        self._store.count("login", person, WINDOW, now, -1)
+        self._store.add("known", pair, now + KNOWN, now)
+        return user
+
+    def _verify(self, user: User | None, password: str) -> bool:
+        raw = unicodedata.normalize("NFKC", password).encode("utf-8", "replace")[: MOST_PASSWORD_BYTES + 1]
+        if not self._turns.acquire(timeout=HASH_PATIENCE):
+            raise OAuthError(
+                "temporarily_unavailable",
+                "Too many people are signing in at once. Please try again.",
+                503,
+                headers=(("Retry-After", "5"),),
+            )
+        try:
+            if self._nobody is None:
+                self._nobody = self._hasher.hash(secrets.token_bytes(16))
+            stored = user.password if user and user.password else self._nobody
+            try:
+                same = self._hasher.verify(stored, raw)
+            except (VerificationError, InvalidHashError):
+                return False
+            return same and user is not None and len(raw) <= MOST_PASSWORD_BYTES
+        finally:
+            self._turns.release()
+
+
+def normalise(username: str) -> str:
+    """The form in which two spellings of one name are equal."""
+    return unicodedata.normalize("NFKC", username).strip().casefold()
