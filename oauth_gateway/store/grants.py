@@ -84,15 +84,16 @@ class Grants:
             return None
         return Consent(row.id, row.user_id, row.client, row.redirect_uri, row.audience, row.scope, row.created)
 
-    def authorize(self, record: Grant, code: NewToken, agreed: Consent | None) -> bool:
-        """Store grant, code and a new consent together; False where this decision was stored before."""
+    def authorize(self, record: Grant, tokens: Sequence[NewToken], agreed: Consent | None) -> bool:
+        """Store grant, code or tokens and a new consent together; False where this decision was stored before."""
         with self.database.write() as connection:
             done = connection.execute(insert_or_ignore(grant).values(_grant_values(record)).on_conflict_do_nothing())
             if done.rowcount != 1:
                 return False
             if agreed is not None:
                 connection.execute(consent.insert().values(_consent_values(agreed)))
-            _insert(connection, code)
+            for new in tokens:
+                _insert(connection, new)
         return True
 
     def code(self, number: int, digest: bytes) -> AuthorizationCode | None:

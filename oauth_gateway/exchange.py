@@ -1,0 +1,124 @@
+"""One request on the protocol road and the answer to it, between WSGI and the endpoints."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+import webob
+
+from . import params, policy
+from .errors import OAuthError
+from .settings import LOOPBACK, Settings
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+NO_STORE = [("Cache-Control", "no-store"), ("Pragma", "no-cache")]
+_STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+
+class Answer:
+    """A finished response: `status` code, header list, body bytes. It is a WSGI application."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: list[tuple[str, str]], body: bytes = b"") -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        headers = [*self.headers, ("Content-Length", str(len(self.body)))]
+        if self.status == 204:
+            headers = self.headers
+        start_response(_STATUS[self.status], headers)
+        return [b""] if environ.get("REQUEST_METHOD") == "HEAD" else [self.body]
+
+    def as_response(self) -> webob.Response:
+        """The same as a WebOb response, for those who call the server without the middleware."""
+        response = webob.Response(status=_STATUS[self.status], body=self.body)
+        response.headerlist = [*self.headers, ("Content-Length", str(len(self.body)))]
+        return response
+
+
+def json_answer(status: int, document: Any, headers: Iterable[tuple[str, str]] = ()) -> Answer:
+    """A JSON document that must not be stored by caches."""
+    body = json.dumps(document, separators=(",", ":")).encode()
+    return Answer(status, [("Content-Type", "application/json"), *NO_STORE, *headers], body)
+
+
+def error_answer(error: OAuthError) -> Answer:
+    """The one place where an OAuthError becomes JSON over HTTP (RFC 6749 section 5.2)."""
+    document = {"error": error.error}
+    if error.description:
+        document["error_description"] = error.description
+    return json_answer(error.status, document, error.headers)
+
+
+class Exchange:
+    """A request on the protocol road: `base` is the public base URL, `url(path)` an endpoint's address."""
+
+    def __init__(self, environ: Environ, settings: Settings) -> None:
+        self.environ = environ
+        self.settings = settings
+        self.method: str = environ["REQUEST_METHOD"]
+        self.base = settings.issuer or loopback_base(environ)
+
+    def url(self, path: str) -> str:
+        """The absolute URL of one of our endpoints."""
+        return f"{self.base}{self.settings.prefix}{path}"
+
+    @property
+    def resource(self) -> str:
+        """The protected app's identifier as clients see it."""
+        return self.base if self.settings.audience == LOOPBACK else self.settings.audience
+
+    @property
+    def realm(self) -> str:
+        return self.settings.audience
+
+    @property
+    def address(self) -> str:
+        """The client's address; behind a trusted proxy the last one that such a proxy did not add itself."""
+        address = str(self.environ.get("REMOTE_ADDR") or "")
+        claimed = str(self.environ.get("HTTP_X_FORWARDED_FOR", "")).split(",")
+        while claimed and self._is_trusted(address):
+            nearer = claimed.pop().strip()
+            if not nearer:
+                break
+            address = nearer
+        return address[:64]
+
+    def _is_trusted(self, address: str) -> bool:
+        try:
+            parsed = ipaddress.ip_address(address or "127.0.0.1")  # a unix socket has no address
+        except ValueError:
+            return False
+        return any(parsed in network for network in self.settings.trusted_proxies)
+
+    @property
+    def cookie(self) -> tuple[str, bool]:
+        """The session cookie's name, and whether it is Secure; loopback hosts share cookies among ports."""
+        parts = urlsplit(self.base)
+        if parts.scheme == "https":
+            return f"__Host-oauth_gateway-{hashlib.sha256(self.base.encode()).hexdigest()[:8]}", True
+        return f"oauth_gateway_{parts.port or 80}", False
+
+    def query(self) -> params.Params:
+        return params.read_query(self.environ)
+
+    def form(self) -> params.Params:
+        return params.read_form(self.environ)
+
+
+def loopback_base(environ: Environ) -> str:
+    """The base URL where no issuer is set; the gateway has checked that Host is this machine."""
+    mount = str(environ.get("SCRIPT_NAME", ""))
+    if policy.not_canonical(mount or "/"):
+        mount = ""
+    return f"http://{environ.get('HTTP_HOST') or '127.0.0.1'}{mount}"

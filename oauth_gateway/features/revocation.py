@@ -1,0 +1,46 @@
+"""RFC 7009: a client ends a token of its own; with a refresh token the whole grant ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from authlib.oauth2.rfc7009 import RevocationEndpoint as AuthlibEndpoint
+
+from .. import clock
+from ..errors import OAuthError
+from ..exchange import Answer, Exchange
+from ..models import Client, Token
+from ..server import AuthorizationServer
+
+
+class RevocationEndpoint(AuthlibEndpoint):  # type: ignore[misc]
+    def authenticate_token(self, request: Any, client: Client) -> Token | None:
+        """The token where it is this client's; another's is left alone and answered like an unknown one (section 2.2)."""
+        text = request.params.get("token")
+        if text is None:
+            raise OAuthError("invalid_request", "The parameter token is missing.")
+        credential = self.server.sealer.recognise(text)
+        if credential is None or credential.kind == "ac":
+            return None
+        token, _ = self.server.store.token(credential.number, credential.digest)
+        return token if token is not None and token.check_client(client) else None
+
+    def revoke_token(self, token: Token, request: Any) -> None:
+        now = clock.now()
+        if token.kind == "refresh_token" and token.grant is not None:
+            self.server.store.revoke_grant(token.grant.id, now)
+        else:
+            self.server.store.revoke_token(token.number, now)
+        self.server.events.emit("token.revoked", client_id=token.client_id, token=token.id, grant=token.grant_id)
+
+
+def install(server: AuthorizationServer) -> None:
+    server.register_endpoint(RevocationEndpoint)
+
+    def revoke(exchange: Exchange) -> Answer:
+        answer: Answer = server.create_endpoint_response("revocation", exchange)
+        return answer
+
+    server.endpoint("/token/revoke", revoke, "revocation_endpoint")
+    methods = server.published["token_endpoint_auth_methods_supported"]
+    server.metadata(revocation_endpoint_auth_methods_supported=methods)

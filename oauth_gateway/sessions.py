@@ -1,0 +1,78 @@
+"""Login sessions, the cookie that carries them, and the tokens that forms carry.
+
+Nothing is stored before login: until then the cookie holds a random value that only keys the form's token, and login
+replaces it. The store knows a digest of the cookie's value.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+from .models import Session, User, digest, public_id
+from .sealing import Sealer, new_number
+from .settings import Settings
+from .store import Store
+
+_VALUE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
+
+
+class Sessions:
+    """Sessions of people at one gateway."""
+
+    def __init__(self, settings: Settings, store: Store, sealer: Sealer) -> None:
+        self._settings = settings
+        self._store = store
+        self._sealer = sealer
+
+    def find(self, cookie: str | None, now: float) -> tuple[Session, User] | None:
+        """The living session behind the cookie's value and its person."""
+        if cookie is None:
+            return None
+        session = self._store.session(digest(cookie), now)
+        user = self._store.user(session.user_id) if session else None
+        if session is None or user is None or user.disabled is not None:
+            return None
+        return session, user
+
+    def start(self, user: User, previous: str | None, now: float) -> str:
+        """A new session under a new value, which is returned; the previous one ends."""
+        value = secrets.token_urlsafe(32)
+        if previous is not None:
+            self._store.end_session(digest(previous), now)
+        lifetime = self._settings.session_lifetime
+        sid = public_id(new_number()) + secrets.token_hex(8)
+        self._store.add_session(Session(digest(value), sid, user.user_id, now, now, now + lifetime, ("pwd",)))
+        return value
+
+    def end(self, cookie: str, now: float) -> None:
+        self._store.end_session(digest(cookie), now)
+
+    def form_token(self, cookie: str, purpose: str) -> str:
+        """What a form of `purpose` carries: only pages shown to this cookie's browser know it."""
+        return self._sealer.mac("form", f"{purpose}\n{cookie}")
+
+    def form_is_ours(self, cookie: str | None, purpose: str, token: str) -> bool:
+        return cookie is not None and self._sealer.verify("form", f"{purpose}\n{cookie}", token)
+
+
+def read_cookie(header: str, name: str) -> str | None:
+    """The value of our cookie, where it is well-formed and came once."""
+    found = [part.partition("=")[2].strip() for part in header.split(";") if part.partition("=")[0].strip() == name]
+    return found[0] if len(found) == 1 and _VALUE.match(found[0]) else None
+
+
+def set_cookie(name: str, value: str, *, secure: bool, lifetime: int | None) -> tuple[str, str]:
+    """The Set-Cookie header; `lifetime` None for the browser's session, 0 to delete."""
+    parts = [f"{name}={value}", "Path=/", "HttpOnly", "SameSite=Lax"]
+    if secure:
+        parts.append("Secure")
+    if lifetime is not None:
+        parts.append(f"Max-Age={lifetime}")
+    return "Set-Cookie", "; ".join(parts)
+
+
+def new_value() -> str:
+    return secrets.token_urlsafe(32)
+
+
