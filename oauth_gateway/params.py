@@ -7,7 +7,7 @@ which may be repeated (RFC 8707 section 2). Sizes are bounded before anything is
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from .errors import OAuthError
 
@@ -21,11 +21,17 @@ class Params(dict[str, str]):
 
     repeated: frozenset[str]
     every: dict[str, list[str]]
+    text: str  # as it came
 
     def refuse_repeated(self) -> None:
         """Raise `invalid_request` where a parameter came twice."""
         if self.repeated:
             raise OAuthError("invalid_request", f"The parameter {sorted(self.repeated)[0]} must not be repeated.")
+
+
+def encode(text: str) -> str:
+    """A query string with the same pairs as `text`, every one encoded: safe to stand in a Location header."""
+    return urlencode(parse_qsl(text, keep_blank_values=True))
 
 
 def parse(text: str) -> Params:
@@ -49,6 +55,7 @@ def parse(text: str) -> Params:
         frozenset() if len(set(seen)) == len(seen) else frozenset(n for n in seen if seen.count(n) > 1) - MAY_REPEAT
     )
     params.every = every
+    params.text = text
     return params
 
 

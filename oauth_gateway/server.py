@@ -24,9 +24,9 @@ from .errors import OAuthError
 from .events import Events
 from .exchange import Answer, Exchange, error_answer, json_answer
 from .models import Client, Grant, User
+from .pages import Pages
 from .params import Params
-from .sealing import Sealer
-from .sealing import new_number as new_number
+from .sealing import Sealer, new_number
 from .settings import Settings
 from .store import NewToken, Store
 from .users import Users
@@ -98,6 +98,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
         self.store = store
         self.sealer = sealer
         self.events = events or Events()
+        self.pages = Pages(settings)
         self.users = Users(store, sealer, self.events)
         self.endpoints: dict[str, Endpoint] = {}
         self.published: dict[str, Any] = {}
@@ -251,6 +252,8 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
                 raise OAuthError("access_denied", "The person denied the request.")
             answer = self.handle_response(*grant.create_authorization_response(grant.redirect_uri, grant_user))
         except OAuthError as error:
+            if error.status != 400:  # answered before: a page, for the client has its answer
+                raise
             error.redirect_uri = grant.redirect_uri
             error.state = grant.request.params.get("state")
             answer = self.redirect_error(grant.request.exchange, error)
@@ -264,13 +267,13 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
         return Answer(303, headers)  # 303, so that a posted form is never posted on (RFC 9700 section 4.12)
 
     def redirect_error(self, exchange: Exchange, error: OAuthError) -> Answer:
-        assert_trusted = error.redirect_uri
-        if assert_trusted is None:
+        """The error as a redirect to the client, or raised for a page where the redirect URI cannot be trusted."""
+        if error.redirect_uri is None:
             raise error
         answer = {"error": error.error}
         if error.description:
             answer["error_description"] = error.description
-        return self.redirect(exchange, assert_trusted, answer, error.state)
+        return self.redirect(exchange, error.redirect_uri, answer, error.state)
 
     # -- the token endpoint and its kin
 

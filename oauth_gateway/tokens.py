@@ -83,6 +83,10 @@ class Tokens:
             return token
         return self._load(header, now)
 
+    def could_be_ours(self, header: str) -> bool:
+        """Whether the credential is well-formed with a true checksum; garbage is refused without any store."""
+        return self._sealer.recognise(header[7:].lstrip(" ")) is not None
+
     def _follow(self, now: float) -> None:
         """Apply what was revoked since; once a second also look whether the database is still the same."""
         try:

@@ -63,7 +63,7 @@ class AuthorizationCodeGrant(AuthlibGrant):  # type: ignore[misc]
         agreed = None
         known = server.store.consent(user_id, request.client.number, redirect_uri, audience)
         consent_id = known.id if known else None
-        if decision.remember:
+        if decision.remember and not (known and set(known.scope.split()).issuperset((request.scope or "").split())):
             consent_id = decision.number
             agreed = Consent(
                 consent_id, user_id, request.client.number, redirect_uri, audience, request.scope or "", now

@@ -1,0 +1,89 @@
+"""What a process needs before it serves: the store, the secret, and the record of whose database it is."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from pathlib import Path
+
+from .errors import ConfigurationError, StoreUnavailable
+from .sealing import Sealer
+from .settings import Settings
+from .store import Store, open_store
+
+
+def open_deployment(settings: Settings, *, adopt_issuer: bool = False) -> tuple[Store, Sealer]:
+    """The prepared store and the sealer; raises ConfigurationError with what to do about it.
+
+    Nothing stays open: a server that forks its workers after this shares no connection with them.
+    """
+    store = open_store(settings.database)
+    try:
+        store.prepare()
+        sealer = Sealer(settings.secret or (_own_secret(settings.database),))
+        _recognise_secret(store, sealer)
+        _recognise_issuer(store, settings, adopt_issuer)
+    except StoreUnavailable as error:
+        raise ConfigurationError(
+            f"database: {describe(settings.database)} cannot be used ({error}); check that the folder is writable"
+        ) from error
+    if settings.database != "sqlite://":
+        store.close()
+    return store, sealer
+
+
+def describe(database: str) -> str:
+    """The database as an operator finds it: an absolute path, and no password."""
+    file = database.removeprefix("sqlite:///")
+    return str(Path(file).absolute()) if file != database else "the database in memory"
+
+
+def _own_secret(database: str) -> bytes:
+    """The secret beside a SQLite file, made once with mode 0600 whoever comes first; a random one for memory."""
+    if database == "sqlite://":
+        return secrets.token_bytes(32)
+    path = Path(f"{database.removeprefix('sqlite:///')}.secret")
+    try:
+        if not path.exists():
+            made = path.with_name(f"{path.name}.{os.getpid()}.{time.time_ns()}")
+            handle = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            os.write(handle, secrets.token_urlsafe(48).encode())
+            os.fsync(handle)
+            os.close(handle)
+            try:
+                os.link(made, path)  # fails where another process was first; its secret is then the one
+            except FileExistsError:
+                pass
+            finally:
+                made.unlink()
+        secret = path.read_bytes().strip()
+    except OSError as error:
+        raise ConfigurationError(f"secret: {path} cannot be read or made ({error.strerror}); or set `secret`") from None
+    if len(secret) < 32:
+        raise ConfigurationError(f"secret: {path} holds fewer than 32 bytes; restore it from a backup or set `secret`")
+    return secret
+
+
+def _recognise_secret(store: Store, sealer: Sealer) -> None:
+    """Refuse another secret than the database's; a newer one in a list that has the old one is recorded."""
+    known = sealer.fingerprints()
+    recorded = store.set_meta("secret", known[-1])
+    if recorded not in known:
+        raise ConfigurationError(
+            "secret: is not the one that this database was made with; restore it (for SQLite the file DATABASE.secret),"
+            " or list the old one before the new one"
+        )
+    if recorded != known[-1]:
+        store.set_meta("secret", known[-1], replace=True)
+
+
+def _recognise_issuer(store: Store, settings: Settings, adopt: bool) -> None:
+    if settings.issuer is None:
+        return
+    recorded = store.set_meta("issuer", settings.issuer, replace=adopt)
+    if recorded != settings.issuer:
+        raise ConfigurationError(
+            f"issuer = {settings.issuer!r}: this database belongs to {recorded!r}; set that, use another database, or run"
+            " `oauth-gateway migrate --adopt-issuer` (tokens of the old issuer are then refused)"
+        )

@@ -1,0 +1,94 @@
+"""Pages for people: Jinja2 templates with one inline style sheet and no script.
+
+Every page is one request in all, forbids framing and third-party content, and may lead forms only to ourselves and to the
+client's redirect URI. A folder given as `templates` replaces pages by name; `docs/pages.md` lists what each is given.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import mimetypes
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PackageLoader
+from markupsafe import Markup
+
+from .errors import ConfigurationError, OAuthError
+from .exchange import NO_STORE, Answer
+from .settings import Settings
+
+ACCENT = "#1f5fbf"
+MOST_LOGO_BYTES = 16 * 1024
+_TITLES = {400: "This request cannot be handled", 403: "Not allowed", 404: "There is no such page", 429: "Please wait"}
+
+
+class Pages:
+    """Renders the pages of one gateway; `wrapped` says that an app shares their origin."""
+
+    def __init__(self, settings: Settings, wrapped: bool = False) -> None:
+        loaders: list[BaseLoader] = [PackageLoader("oauth_gateway", "templates")]
+        if settings.templates:
+            loaders.insert(0, FileSystemLoader(settings.templates))
+        self._templates = Environment(loader=ChoiceLoader(loaders), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        colour = settings.brand.get("colour", ACCENT)
+        style = (files("oauth_gateway") / "templates" / "style.css").read_text("utf-8")
+        style = style.replace("ACCENT-TEXT", _readable_on(colour)).replace("ACCENT", colour).strip()
+        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+        self._policy = f"default-src 'none'; style-src 'self' 'sha256-{digest}'; img-src 'self' data:; base-uri 'none'"
+        self._wrapped = wrapped
+        self._templates.globals.update(
+            style=Markup(style),  # noqa: S704 - our own file, with a colour that the settings checked
+            brand_name=settings.brand.get("name", ""),
+            brand_logo=_data_uri(settings.brand["logo"]) if "logo" in settings.brand else "",
+        )
+
+    def render(
+        self,
+        name: str,
+        status: int = 200,
+        *,
+        headers: tuple[tuple[str, str], ...] = (),
+        leads_to: str = "",
+        **context: Any,
+    ) -> Answer:
+        """The page `name`.html; `leads_to` is a source expression to which its form's answer may redirect."""
+        body = self._templates.get_template(f"{name}.html").render(context)
+        policy = f"{self._policy}; frame-ancestors 'none'; form-action 'self' {leads_to}".strip()
+        all_headers = [
+            ("Content-Type", "text/html; charset=utf-8"),
+            ("Content-Security-Policy", policy),
+            ("X-Frame-Options", "DENY"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Referrer-Policy", "same-origin"),
+            *NO_STORE,
+            *headers,
+        ]
+        if self._wrapped:
+            all_headers.append(("Cross-Origin-Opener-Policy", "same-origin"))
+        return Answer(status, all_headers, body.encode())
+
+    def error(self, error: OAuthError, *, again: str = "") -> Answer:
+        """A page that says what is wrong; nothing of the request is echoed but our own sentence."""
+        title = _TITLES.get(error.status, "This request cannot be handled")
+        return self.render(
+            "error", error.status, headers=error.headers, title=title, message=error.description, code=error.error, again=again
+        )
+
+
+def _data_uri(path: str) -> str:
+    data = Path(path).read_bytes()
+    kind = mimetypes.guess_type(path)[0]
+    if len(data) > MOST_LOGO_BYTES or kind not in ("image/png", "image/jpeg", "image/svg+xml"):
+        raise ConfigurationError(f"brand: logo {path} must be a PNG, JPEG or SVG of at most {MOST_LOGO_BYTES} bytes")
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _readable_on(colour: str) -> str:
+    """Black or white, whichever contrasts more with `colour` (WCAG 2.2, relative luminance)."""
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return "#ffffff" if 1.05 / (luminance + 0.05) >= (luminance + 0.05) / 0.05 else "#000000"
