@@ -25,7 +25,8 @@ WSGIApplication = Callable[[Environ, StartResponse], Iterable[bytes]]
 _LOOPBACK_HOST = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?\Z")
 _LOOPBACK_PEERS = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1", "", "unix:"})
 _FORWARDED = frozenset(
-    {"HTTP_FORWARDED", "HTTP_VIA"} | {f"HTTP_X_FORWARDED_{x}" for x in ("FOR", "HOST", "PROTO", "PORT", "PREFIX", "SERVER")}
+    {"HTTP_FORWARDED", "HTTP_VIA"}
+    | {f"HTTP_X_FORWARDED_{x}" for x in ("FOR", "HOST", "PROTO", "PORT", "PREFIX", "SERVER")}
 )
 _WELL_KNOWN = "/.well-known/oauth-"
 
@@ -175,5 +176,3 @@ def _refuse_outsiders(environ: Environ) -> OAuthError | None:
 def _unavailable(error: StoreUnavailable) -> Answer:
     document = {"error": "temporarily_unavailable", "error_description": "Please try again in a moment."}
     return json_answer(503, document, [("Retry-After", str(error.retry_after))])
-
-

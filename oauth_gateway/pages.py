@@ -32,7 +32,9 @@ class Pages:
         loaders: list[BaseLoader] = [PackageLoader("oauth_gateway", "templates")]
         if settings.templates:
             loaders.insert(0, FileSystemLoader(settings.templates))
-        self._templates = Environment(loader=ChoiceLoader(loaders), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        self._templates = Environment(
+            loader=ChoiceLoader(loaders), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        )
         colour = settings.brand.get("colour", ACCENT)
         style = (files("oauth_gateway") / "templates" / "style.css").read_text("utf-8")
         style = style.replace("ACCENT-TEXT", _readable_on(colour)).replace("ACCENT", colour).strip()
@@ -74,7 +76,13 @@ class Pages:
         """A page that says what is wrong; nothing of the request is echoed but our own sentence."""
         title = _TITLES.get(error.status, "This request cannot be handled")
         return self.render(
-            "error", error.status, headers=error.headers, title=title, message=error.description, code=error.error, again=again
+            "error",
+            error.status,
+            headers=error.headers,
+            title=title,
+            message=error.description,
+            code=error.error,
+            again=again,
         )
 
 

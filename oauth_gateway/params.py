@@ -75,9 +75,7 @@ def read_form(environ: dict[str, Any]) -> Params:
     if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
         raise OAuthError("invalid_request", "Compressed bodies are not accepted.", 415)
     length_text = environ.get("CONTENT_LENGTH") or ""
-    chunked = not length_text and (
-        environ.get("wsgi.input_terminated") or "HTTP_TRANSFER_ENCODING" in environ
-    )
+    chunked = not length_text and (environ.get("wsgi.input_terminated") or "HTTP_TRANSFER_ENCODING" in environ)
     if length_text and not (length_text.isascii() and length_text.isdigit()):
         raise OAuthError("invalid_request", "Content-Length is not a number.")
     length = MAX_BODY + 1 if chunked else int(length_text or 0)

@@ -74,5 +74,3 @@ def set_cookie(name: str, value: str, *, secure: bool, lifetime: int | None) -> 
 
 def new_value() -> str:
     return secrets.token_urlsafe(32)
-
-

@@ -52,7 +52,10 @@ def resource_document(server: AuthorizationServer, exchange: Exchange) -> dict[s
 
 
 def install(server: AuthorizationServer) -> None:
-    documents = ((SERVER, server_document, server.settings.issuer), (RESOURCE, resource_document, server.settings.audience))
+    documents = (
+        (SERVER, server_document, server.settings.issuer),
+        (RESOURCE, resource_document, server.settings.audience),
+    )
     for path, make, identifier in documents:
         handler = _Document(server, make)
         suffix = urlsplit(identifier or "").path.rstrip("/") if identifier and "://" in identifier else ""

@@ -74,5 +74,3 @@ class RefreshTokenGrant(AuthlibGrant):  # type: ignore[misc]
 def install(server: AuthorizationServer) -> None:
     server.grant(RefreshTokenGrant)
     server.endpoint("/token", server.create_token_response, "token_endpoint")
-
-

@@ -117,9 +117,7 @@ class Grants:
         """Count a wrong verifier; the one that reaches `limit` kills the code."""
         with self.database.write() as connection:
             connection.execute(update(token).where(token.c.id == number).values(failures=token.c.failures + 1))
-            connection.execute(
-                update(token).where(token.c.id == number, token.c.failures >= limit).values(revoked=now)
-            )
+            connection.execute(update(token).where(token.c.id == number, token.c.failures >= limit).values(revoked=now))
 
     def issue(self, new: NewToken) -> None:
         """Store one token that nothing was redeemed for; its commit need not reach the disk before the answer."""
@@ -163,9 +161,16 @@ class Grants:
 
     def tokens(self, after: int = 0, limit: int = 100) -> Sequence[Token]:
         """A page of access and refresh tokens in the order of their issue, after the one numbered `after`."""
-        query = _TOKEN.where(token.c.id > after, token.c.kind != "authorization_code").order_by(token.c.id)
+        query = _TOKEN.where(token.c.kind != "authorization_code").order_by(token.c.id).limit(limit)
+        found: list[Token] = []
         with self.database.read() as connection:
-            return [_token(row) for row in connection.execute(query.limit(limit)) if _lives(row)]
+            while not found:  # a page of tokens whose client or grant is gone is not the end
+                rows = connection.execute(query.where(token.c.id > after)).all()
+                if not rows:
+                    break
+                found = [_token(row) for row in rows if _lives(row)]
+                after = rows[-1].id
+        return found
 
     def revoke_token(self, number: int, now: float) -> None:
         with self.database.write() as connection:

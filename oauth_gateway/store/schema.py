@@ -6,6 +6,7 @@ time-ordered integer key and no second index: inserts append, and expired rows a
 
 from __future__ import annotations
 
+from sqlalchemy import BigInteger as Big
 from sqlalchemy import (
     Column,
     Float,
@@ -18,7 +19,6 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-from sqlalchemy import BigInteger as Big
 
 VERSION = 1
 REALM = ""  # the only realm so far

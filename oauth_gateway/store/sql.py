@@ -124,7 +124,9 @@ class SqlStore(Registry, Grants):
         with self.database.write(durable=False) as connection:
             connection.execute(delete(counter).where(*where, counter.c.expires <= now))
             keys = [counter.c.realm, counter.c.space, counter.c.key]
-            first = upsert(counter).values(realm=REALM, space=space, key=key, value=max(amount, 0), expires=now + window)
+            first = upsert(counter).values(
+                realm=REALM, space=space, key=key, value=max(amount, 0), expires=now + window
+            )
             connection.execute(
                 first.on_conflict_do_update(index_elements=keys, set_={"value": counter.c.value + amount})
             )

@@ -1,0 +1,125 @@
+"""`oauth-gateway client …`"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import Any
+
+from .. import clock
+from ..models import Client
+from .context import Context, moment, show, table
+
+
+def add(commands: Any, shared: argparse.ArgumentParser) -> None:
+    verbs = commands.add_parser("client", help="register and manage clients").add_subparsers(
+        metavar="VERB", required=True
+    )
+    verb = verbs.add_parser("create", parents=[shared], help="register a client and print its secret once")
+    _metadata_arguments(verb)
+    verb.set_defaults(run=create)
+    verb = verbs.add_parser("list", parents=[shared], help="all clients")
+    verb.set_defaults(run=list_all)
+    for name, run, text in (
+        ("show", show_one, "everything about a client but its secret"),
+        ("rotate-secret", rotate_secret, "a new secret in place of the old one"),
+        ("disable", disable, "refuse the client and its tokens from now on"),
+        ("enable", enable, "accept a disabled client again"),
+        ("delete", delete, "delete a client; its tokens stop working at once"),
+    ):
+        verb = verbs.add_parser(name, parents=[shared], help=text)
+        verb.add_argument("client_id", metavar="ID")
+        verb.set_defaults(run=run)
+    verb = verbs.add_parser("update", parents=[shared], help="change what a client registered")
+    verb.add_argument("client_id", metavar="ID")
+    _metadata_arguments(verb)
+    verb.set_defaults(run=update)
+
+
+def _metadata_arguments(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--client-name", metavar="NAME", help="shown to people on the consent page")
+    verb.add_argument("--redirect-uri", metavar="URI", action="append", dest="redirect_uris", help="may be repeated")
+    verb.add_argument("--grant-type", metavar="TYPE", action="append", dest="grant_types", help="may be repeated")
+    verb.add_argument("--scope", metavar='"A B"', help="what the client may ask for; all of `scopes` if not given")
+    verb.add_argument(
+        "--token-endpoint-auth-method",
+        metavar="METHOD",
+        help="client_secret_basic (default), client_secret_post, or none for an app that cannot keep a secret",
+    )
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+    names = ("client_name", "redirect_uris", "grant_types", "scope", "token_endpoint_auth_method")
+    return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+
+
+def document(client: Client) -> dict[str, Any]:
+    return {
+        "client_id": client.client_id,
+        **client.metadata,
+        "client_id_issued_at": int(client.created),
+        "disabled": client.disabled is not None,
+    }
+
+
+def create(arguments: argparse.Namespace) -> None:
+    context = Context(arguments)
+    client, secret = context.clients.create(now=clock.now(), **_given(arguments))
+    answer = document(client)
+    lines = [f"client_id      {client.client_id}"]
+    if secret:
+        answer.update(client_secret=secret, client_secret_expires_at=0)
+        lines.append(f"client_secret  {secret}   (shown this once)")
+    lines += [
+        f"grant types    {' '.join(client.metadata['grant_types'])}",
+        f"scope          {client.metadata['scope']}",
+    ]
+    show(arguments, answer, lines)
+
+
+def list_all(arguments: argparse.Namespace) -> None:
+    store = Context(arguments).store
+    found: list[Client] = []
+    while page := store.clients(found[-1].number if found else 0):
+        found.extend(page)
+    rows = [[c.client_id, c.name, c.auth_method, c.metadata["scope"], "disabled" if c.disabled else ""] for c in found]
+    show(arguments, [document(c) for c in found], table(rows, ["CLIENT_ID", "NAME", "AUTHENTICATION", "SCOPE", ""]))
+
+
+def show_one(arguments: argparse.Namespace) -> None:
+    client = Context(arguments).clients.find(arguments.client_id)
+    lines = [f"{name:28}{' '.join(v) if isinstance(v, list) else v}" for name, v in document(client).items()]
+    show(arguments, document(client), [*lines, f"{'created':28}{moment(client.created)}"])
+
+
+def rotate_secret(arguments: argparse.Namespace) -> None:
+    context = Context(arguments)
+    secret = context.clients.rotate_secret(context.clients.find(arguments.client_id), clock.now())
+    answer = {"client_id": arguments.client_id, "client_secret": secret, "client_secret_expires_at": 0}
+    show(arguments, answer, [f"client_secret  {secret}   (shown this once; the old one no longer works)"])
+
+
+def disable(arguments: argparse.Namespace) -> None:
+    _set_disabled(arguments, clock.now())
+
+
+def enable(arguments: argparse.Namespace) -> None:
+    _set_disabled(arguments, None)
+
+
+def _set_disabled(arguments: argparse.Namespace, when: float | None) -> None:
+    context = Context(arguments)
+    client = replace(context.clients.find(arguments.client_id), disabled=when)
+    context.store.update_client(client, clock.now())
+    show(arguments, document(client), [f"client {client.client_id} is {'enabled' if when is None else 'disabled'}"])
+
+
+def update(arguments: argparse.Namespace) -> None:
+    context = Context(arguments)
+    changed = context.clients.update(context.clients.find(arguments.client_id), _given(arguments), clock.now())
+    show(arguments, document(changed), [f"client {changed.client_id} updated"])
+
+
+def delete(arguments: argparse.Namespace) -> None:
+    Context(arguments).clients.delete(arguments.client_id, clock.now())
+    show(arguments, {"client_id": arguments.client_id, "deleted": True}, [f"client {arguments.client_id} deleted"])

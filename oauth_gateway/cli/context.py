@@ -1,0 +1,78 @@
+"""What commands share: the deployment that they act on, and output for people and programs."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from .. import settings as doors
+from ..clients import Clients
+from ..deployment import open_deployment
+from ..errors import ConfigurationError
+from ..events import Events
+from ..settings import Settings
+from ..users import Users
+
+DEFAULT_FILE = "oauth_gateway.toml"
+
+
+def read_settings(arguments: argparse.Namespace) -> Settings:
+    """`--config`, else OAUTH_GATEWAY_CONFIG, else ./oauth_gateway.toml, plus the environment and `--database`."""
+    file = arguments.config or os.environ.get("OAUTH_GATEWAY_CONFIG")
+    if file is None and Path(DEFAULT_FILE).is_file():
+        file = DEFAULT_FILE
+    keywords = {"database": arguments.database} if arguments.database else {}
+    return doors.load(keywords, file=file)
+
+
+class Context:
+    """An opened deployment."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.settings = read_settings(arguments)
+        self.store, self.sealer = open_deployment(self.settings, adopt_issuer=getattr(arguments, "adopt_issuer", False))
+        self.events = Events()
+        self.clients = Clients(self.settings, self.store, self.events)
+        self.users = Users(self.store, self.sealer, self.events)
+
+
+def show(arguments: argparse.Namespace, document: Any, lines: Sequence[str]) -> None:
+    """The document for programs, the lines for people."""
+    if arguments.json:
+        print(json.dumps(document, ensure_ascii=False))
+    else:
+        print("\n".join(lines))
+
+
+def table(rows: Sequence[Sequence[str]], head: Sequence[str]) -> list[str]:
+    """Columns as wide as their widest cell."""
+    every = [list(head), *[[_visible(cell) for cell in row] for row in rows]]
+    widths = [max(len(row[i]) for row in every) for i in range(len(head))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in every]
+
+
+def _visible(text: str) -> str:
+    """Without control characters: a client's name must not steer an operator's terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def moment(seconds: float | None) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M") if seconds else "-"
+
+
+def read_secret(prompt: str, from_stdin: bool) -> str:
+    """A secret from standard input or asked at the terminal, never from the arguments."""
+    if from_stdin or not sys.stdin.isatty():
+        secret = sys.stdin.readline().rstrip("\r\n")
+    else:
+        secret = getpass.getpass(f"{prompt}: ")
+    if not secret:
+        raise ConfigurationError(f"{prompt.lower()}: none was given; type it or pipe it in")
+    return secret

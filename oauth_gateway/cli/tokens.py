@@ -1,0 +1,124 @@
+"""`oauth-gateway token …`: for scripts, tests and the day when a token has leaked."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from .. import clock
+from ..errors import ConfigurationError
+from ..models import Grant, Token
+from ..sealing import new_number
+from ..server import AuthorizationServer
+from .context import Context, moment, read_secret, show, table
+
+
+def add(commands: Any, shared: argparse.ArgumentParser) -> None:
+    verbs = commands.add_parser("token", help="issue, list and end tokens").add_subparsers(
+        metavar="VERB", required=True
+    )
+    verb = verbs.add_parser("issue", parents=[shared], help="a new access token, for scripts and tests")
+    verb.add_argument("--client", metavar="ID", required=True)
+    verb.add_argument("--user", metavar="NAME", help="in whose name; without it the client acts for itself")
+    verb.add_argument("--scope", metavar='"A B"')
+    verb.set_defaults(run=issue)
+    verb = verbs.add_parser("list", parents=[shared], help="tokens that are not expired")
+    verb.add_argument("--client", metavar="ID")
+    verb.add_argument("--user", metavar="NAME")
+    verb.set_defaults(run=list_all)
+    verbs.add_parser("inspect", parents=[shared], help="what a token on standard input is").set_defaults(run=inspect)
+    verb = verbs.add_parser("revoke", parents=[shared], help="end a token from standard input, or by its public id")
+    verb.add_argument("--id", metavar="ID", help="the public id that `token list` shows")
+    verb.set_defaults(run=revoke)
+
+
+def document(token: Token) -> dict[str, Any]:
+    """Names as in RFC 7662."""
+    return {
+        "id": token.id,
+        "token_type": token.kind,
+        "client_id": token.client_id,
+        "username": token.username,
+        "sub": token.subject,
+        "scope": token.get_scope(),
+        "aud": token.audience,
+        "iat": int(token.issued_at),
+        "exp": int(token.expires_at),
+        "active": not token.revoked and not token.redeemed and not token.is_expired(),
+    }
+
+
+def issue(arguments: argparse.Namespace) -> None:
+    context = Context(arguments)
+    server = AuthorizationServer(context.settings, context.store, context.sealer, context.events)
+    client = context.clients.find(arguments.client)
+    now = clock.now()
+    scope = server.scope_for(client, arguments.scope)
+    if arguments.user is None:
+        minted = server.mint(client, scope, now)
+        context.store.issue(minted.rows[0])
+    else:
+        user_id = context.users.named(arguments.user).user_id
+        audience = context.settings.audience
+        grant = Grant(new_number(), client.number, user_id, user_id, scope, audience, now, server.ends(now))
+        minted = server.mint(client, scope, now, grant=grant)
+        context.store.authorize(grant, minted.rows, None)
+    show(arguments, minted.answer, [minted.answer["access_token"]])
+
+
+def list_all(arguments: argparse.Namespace) -> None:
+    store = Context(arguments).store
+    found: list[Token] = []
+    after = 0
+    while page := store.tokens(after):
+        after = page[-1].number
+        found.extend(token for token in page if _wanted(token, arguments))
+    rows = [
+        [
+            t.id,
+            t.kind,
+            t.client_id,
+            t.username or "-",
+            t.get_scope(),
+            moment(t.expires_at),
+            "revoked" if t.revoked else "",
+        ]
+        for t in found
+    ]
+    head = ["ID", "KIND", "CLIENT", "USER", "SCOPE", "EXPIRES", ""]
+    show(arguments, [document(t) for t in found], table(rows, head))
+
+
+def _wanted(token: Token, arguments: argparse.Namespace) -> bool:
+    if token.is_expired() or (arguments.client and token.client_id != arguments.client):
+        return False
+    return not arguments.user or token.username == arguments.user
+
+
+def inspect(arguments: argparse.Namespace) -> None:
+    context = Context(arguments)
+    credential = context.sealer.recognise(read_secret("Token", True))
+    token = context.store.token(credential.number, credential.digest)[0] if credential else None
+    if token is None:
+        show(arguments, {"active": False}, ["This is no token of this database, or its client, user or grant is gone."])
+        return
+    show(arguments, document(token), [f"{name:12}{value}" for name, value in document(token).items()])
+
+
+def revoke(arguments: argparse.Namespace) -> None:
+    context = Context(arguments)
+    if arguments.id:
+        try:
+            token, _ = context.store.token(int(arguments.id, 16), None)
+        except ValueError:
+            raise ConfigurationError(f"--id {arguments.id!r}: is not an id; `token list` shows them") from None
+    else:
+        credential = context.sealer.recognise(read_secret("Token", True))
+        token = context.store.token(credential.number, credential.digest)[0] if credential else None
+    if token is None:
+        raise ConfigurationError("token: there is no such token, or it has ended already")
+    if token.kind == "refresh_token" and token.grant is not None:
+        context.store.revoke_grant(token.grant.id, clock.now())
+    else:
+        context.store.revoke_token(token.number, clock.now())
+    show(arguments, {"id": token.id, "revoked": True}, [f"token {token.id} revoked"])

@@ -1,0 +1,82 @@
+"""`oauth-gateway user …`"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from .. import clock
+from ..models import User
+from .context import Context, moment, read_secret, show, table
+
+
+def add(commands: Any, shared: argparse.ArgumentParser) -> None:
+    verbs = commands.add_parser("user", help="accounts of people").add_subparsers(metavar="VERB", required=True)
+    for name, run, text in (
+        ("create", create, "a new account; the password is asked for or piped in"),
+        ("set-password", set_password, "a new password; signs the person out everywhere"),
+        ("disable", disable, "refuse the person and their tokens from now on"),
+        ("enable", enable, "accept a disabled person again"),
+        ("delete", delete, "delete an account with all it allowed"),
+    ):
+        verb = verbs.add_parser(name, parents=[shared], help=text)
+        verb.add_argument("name", metavar="NAME")
+        if run in (create, set_password):
+            verb.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+        verb.set_defaults(run=run)
+    verbs.add_parser("list", parents=[shared], help="all accounts").set_defaults(run=list_all)
+
+
+def document(user: User) -> dict[str, Any]:
+    return {
+        "user_id": user.user_id,
+        "username": user.username,
+        "source": user.source,
+        "created": int(user.created),
+        "disabled": user.disabled is not None,
+    }
+
+
+def create(arguments: argparse.Namespace) -> None:
+    context = Context(arguments)
+    password = read_secret("Password", arguments.password_stdin)
+    user = context.users.create(arguments.name, password, clock.now())
+    show(arguments, document(user), [f"user {user.username} created ({user.user_id})"])
+
+
+def set_password(arguments: argparse.Namespace) -> None:
+    context = Context(arguments)
+    user = context.users.named(arguments.name)
+    context.users.set_password(user, read_secret("Password", arguments.password_stdin), clock.now())
+    show(arguments, document(user), [f"user {user.username}: the password is changed"])
+
+
+def disable(arguments: argparse.Namespace) -> None:
+    _set_disabled(arguments, True)
+
+
+def enable(arguments: argparse.Namespace) -> None:
+    _set_disabled(arguments, False)
+
+
+def _set_disabled(arguments: argparse.Namespace, disabled: bool) -> None:
+    context = Context(arguments)
+    context.users.set_disabled(context.users.named(arguments.name), disabled, clock.now())
+    user = context.users.named(arguments.name)
+    show(arguments, document(user), [f"user {user.username} is {'disabled' if disabled else 'enabled'}"])
+
+
+def delete(arguments: argparse.Namespace) -> None:
+    context = Context(arguments)
+    user = context.users.named(arguments.name)
+    context.store.delete_user(user.user_id, clock.now())
+    show(arguments, {**document(user), "deleted": True}, [f"user {user.username} deleted"])
+
+
+def list_all(arguments: argparse.Namespace) -> None:
+    store = Context(arguments).store
+    found: list[User] = []
+    while page := store.users(found[-1].user_id if found else ""):
+        found.extend(page)
+    rows = [[u.username, u.user_id, moment(u.created), "disabled" if u.disabled else ""] for u in found]
+    show(arguments, [document(u) for u in found], table(rows, ["NAME", "USER_ID", "CREATED", ""]))

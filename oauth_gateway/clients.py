@@ -1,0 +1,115 @@
+"""Registering clients: what their metadata may say (RFC 7591 section 2), and their secrets."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from . import redirects
+from .errors import ConfigurationError
+from .events import Events
+from .models import Client, Secret, digest
+from .sealing import new_number
+from .settings import Settings
+from .store import Store
+
+GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
+AUTH_METHODS = ("client_secret_basic", "client_secret_post", "none")
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")
+
+
+class Clients:
+    """The clients of one deployment; every error is a ConfigurationError that names the member and what is allowed."""
+
+    def __init__(self, settings: Settings, store: Store, events: Events) -> None:
+        self._settings = settings
+        self._store = store
+        self._events = events
+
+    def create(
+        self,
+        *,
+        now: float,
+        client_name: str = "",
+        redirect_uris: Iterable[str] = (),
+        grant_types: Iterable[str] = (),
+        scope: str | None = None,
+        token_endpoint_auth_method: str | None = None,
+    ) -> tuple[Client, str | None]:
+        """A new client and its secret, which is shown this once; None for a public client."""
+        uris = list(redirect_uris)
+        grants = list(grant_types) or (["authorization_code", "refresh_token"] if uris else ["client_credentials"])
+        metadata: dict[str, Any] = {
+            "client_name": client_name,
+            "redirect_uris": uris,
+            "grant_types": grants,
+            "response_types": ["code"] if "authorization_code" in grants else [],
+            "scope": " ".join(self._settings.scopes) if scope is None else scope,
+            "token_endpoint_auth_method": token_endpoint_auth_method or "client_secret_basic",
+        }
+        self.check(metadata)
+        secret = None if token_endpoint_auth_method == "none" else secrets.token_urlsafe(32)
+        stored = (Secret(digest(secret).hex(), now),) if secret else ()
+        client = Client(secrets.token_hex(12), metadata, stored, now, number=new_number())
+        self._store.add_client(client)
+        self._events.emit("client.created", client_id=client.client_id)
+        return client, secret
+
+    def find(self, client_id: str) -> Client:
+        client = self._store.client(client_id)
+        if client is None:
+            raise ConfigurationError(f"client {client_id!r}: there is no such client")
+        return client
+
+    def update(self, client: Client, changes: Mapping[str, Any], now: float) -> Client:
+        """With the members in `changes` replaced; processes forget what they remember of it."""
+        metadata = {**client.metadata, **changes}
+        self.check(metadata)
+        changed = replace(client, metadata=metadata)
+        self._store.update_client(changed, now)
+        self._events.emit("client.updated", client_id=client.client_id)
+        return changed
+
+    def rotate_secret(self, client: Client, now: float) -> str:
+        """A new secret in place of all old ones; shown this once."""
+        if client.is_public:
+            raise ConfigurationError(f"client {client.client_id!r}: is public and has no secret")
+        secret = secrets.token_urlsafe(32)
+        self._store.update_client(replace(client, secrets=(Secret(digest(secret).hex(), now),)), now)
+        self._events.emit("client.secret_rotated", client_id=client.client_id)
+        return secret
+
+    def delete(self, client_id: str, now: float) -> None:
+        if not self._store.delete_client(client_id, now):
+            raise ConfigurationError(f"client {client_id!r}: there is no such client")
+        self._events.emit("client.deleted", client_id=client_id)
+
+    def check(self, metadata: Mapping[str, Any]) -> None:
+        """Refuse metadata that cannot work or would be unsafe."""
+        grants, uris = metadata["grant_types"], metadata["redirect_uris"]
+        for grant in grants:
+            if grant not in GRANT_TYPES:
+                raise ConfigurationError(f"grant_types: {grant!r} is unknown; allowed are {', '.join(GRANT_TYPES)}")
+        method = metadata["token_endpoint_auth_method"]
+        if method not in AUTH_METHODS:
+            raise ConfigurationError(
+                f"token_endpoint_auth_method: {method!r} is unknown; allowed are {', '.join(AUTH_METHODS)}"
+            )
+        if method == "none" and "client_credentials" in grants:
+            raise ConfigurationError("grant_types: a public client cannot have client_credentials; give it a secret")
+        if "authorization_code" in grants and not uris:
+            raise ConfigurationError("redirect_uris: authorization_code needs at least one redirect URI")
+        for uri in uris:
+            reason = redirects.refuse_reason(uri)
+            if reason:
+                raise ConfigurationError(f"redirect_uris: {uri!r} cannot be registered: {reason}")
+        for scope in metadata["scope"].split():
+            if not _SCOPE.match(scope):
+                raise ConfigurationError(f"scope: {scope!r} is not a scope")
+            if self._settings.scopes and scope not in self._settings.scopes:
+                raise ConfigurationError(f"scope: {scope!r} is not one of {', '.join(self._settings.scopes)}")
+        if any(ord(c) < 32 for c in metadata["client_name"]) or len(metadata["client_name"]) > 200:
+            raise ConfigurationError("client_name: must be at most 200 visible characters")

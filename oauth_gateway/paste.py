@@ -1,0 +1,29 @@
+"""PasteDeploy: `use = egg:oauth-gateway` as a filter around an app, and as an app that is the server alone.
+
+Only the section's own values are settings; what stands in `[DEFAULT]` is for all sections and is not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .gateway import OAuthGateway, WSGIApplication
+
+
+def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Callable[[WSGIApplication], OAuthGateway]:
+    """For `[filter:…]` in a pipeline or as `filter-with`."""
+
+    def wrap(app: WSGIApplication) -> OAuthGateway:
+        return OAuthGateway(app, **_settings(local_conf))
+
+    return wrap
+
+
+def app_factory(global_conf: dict[str, str], **local_conf: str) -> OAuthGateway:
+    """For `[app:…]`: the authorization server alone."""
+    return OAuthGateway(None, **_settings(local_conf))
+
+
+def _settings(local_conf: dict[str, str]) -> dict[str, Any]:
+    return {name: value for name, value in local_conf.items() if value != "" or name == "prefix"}
