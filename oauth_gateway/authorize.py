@@ -202,9 +202,7 @@ class Authorization:
                 exchange, following, message=error.description, name=name, status=error.status, headers=error.headers
             )
         if user is None:
-            return self._login_page(
-                exchange, following, message="Name or password is not right.", name=name, status=400
-            )
+            return self._login_page(exchange, following, message="Name or password is not right.", name=name, status=400)
         value = self.sessions.start(user, cookie, now)
         self.server.events.emit("user.login", user_id=user.user_id, address=exchange.address)
         cookie_name, secure = exchange.cookie

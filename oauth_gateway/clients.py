@@ -17,7 +17,8 @@ from .settings import Settings
 from .store import Store
 
 GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
-AUTH_METHODS = ("client_secret_basic", "client_secret_post", "none")
+PUBLIC = "none"
+AUTH_METHODS = ("client_secret_basic", "client_secret_post", PUBLIC)
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")
 
 
@@ -51,7 +52,7 @@ class Clients:
             "token_endpoint_auth_method": token_endpoint_auth_method or "client_secret_basic",
         }
         self.check(metadata)
-        secret = None if token_endpoint_auth_method == "none" else secrets.token_urlsafe(32)
+        secret = None if token_endpoint_auth_method == PUBLIC else secrets.token_urlsafe(32)
         stored = (Secret(digest(secret).hex(), now),) if secret else ()
         client = Client(secrets.token_hex(12), metadata, stored, now, number=new_number())
         self._store.add_client(client)

@@ -37,20 +37,14 @@ class DemoApp:
         if path == "/demo/callback":
             return self._callback(environ, start_response)
         if path == "/":
-            return _page(
-                start_response, '<h1>Demo Notes</h1><p><a href="/demo/start">Sign in and read my notes</a></p>'
-            )
+            return _page(start_response, '<h1>Demo Notes</h1><p><a href="/demo/start">Sign in and read my notes</a></p>')
         start_response("404 Not Found", [("Content-Type", "text/plain")])
         return [b"not found\n"]
 
     def _api(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         token = environ["oauth_gateway.token"]
         if environ["REQUEST_METHOD"] == "POST":
-            text = (
-                environ["wsgi.input"]
-                .read(min(int(environ.get("CONTENT_LENGTH") or 0), 4096))
-                .decode("utf-8", "replace")
-            )
+            text = environ["wsgi.input"].read(min(int(environ.get("CONTENT_LENGTH") or 0), 4096)).decode("utf-8", "replace")
             self._notes = [*self._notes[-99:], {"by": token.username or token.client_id, "text": text}]
         body = json.dumps({"you": token.username or token.client_id, "notes": self._notes}).encode() + b"\n"
         start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
@@ -71,9 +65,7 @@ class DemoApp:
             }
         )
         cookie = f"demo={verifier}.{state}; Path=/demo; HttpOnly; SameSite=Lax"
-        start_response(
-            "302 Found", [("Location", f"/authorize?{query}"), ("Set-Cookie", cookie), ("Content-Length", "0")]
-        )
+        start_response("302 Found", [("Location", f"/authorize?{query}"), ("Set-Cookie", cookie), ("Content-Length", "0")])
         return [b""]
 
     def _callback(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -81,13 +73,9 @@ class DemoApp:
         cookies = dict(part.strip().partition("=")[::2] for part in environ.get("HTTP_COOKIE", "").split(";"))
         verifier, _, state = cookies.get("demo", "").partition(".")
         if "error" in query:
-            return _page(
-                start_response, f"<h1>Not allowed</h1><p>{html.escape(query['error'])}</p><a href='/'>Back</a>"
-            )
+            return _page(start_response, f"<h1>Not allowed</h1><p>{html.escape(query['error'])}</p><a href='/'>Back</a>")
         if not state or not secrets.compare_digest(state.encode(), query.get("state", "").encode()):
-            return _page(
-                start_response, "<h1>This answer was not asked for</h1><a href='/'>Back</a>", "400 Bad Request"
-            )
+            return _page(start_response, "<h1>This answer was not asked for</h1><a href='/'>Back</a>", "400 Bad Request")
         form = {
             "grant_type": "authorization_code",
             "code": query.get("code", ""),
@@ -100,9 +88,7 @@ class DemoApp:
             notes = _fetch(f"{_base(environ)}/notes", None, answer["access_token"]).decode()
         except urllib.error.HTTPError as error:
             return _page(start_response, f"<h1>Refused: {error.code}</h1><a href='/'>Back</a>", "400 Bad Request")
-        return _page(
-            start_response, f"<h1>It works</h1><p>GET /notes with your token:</p><pre>{html.escape(notes)}</pre>"
-        )
+        return _page(start_response, f"<h1>It works</h1><p>GET /notes with your token:</p><pre>{html.escape(notes)}</pre>")
 
 
 def _base(environ: dict[str, Any]) -> str:

@@ -27,9 +27,7 @@ class Events:
         """Tell that `name` (such as `token.issued`) happened."""
         if log.isEnabledFor(logging.INFO):
             # JSON strings, so that no value can start a line of its own
-            log.info(
-                "%s %s", name, " ".join(f"{key}={json.dumps(value, default=str)}" for key, value in fields.items())
-            )
+            log.info("%s %s", name, " ".join(f"{key}={json.dumps(value, default=str)}" for key, value in fields.items()))
         for subscriber in self._subscribers:
             try:
                 subscriber(name, fields)

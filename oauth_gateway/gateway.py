@@ -25,8 +25,7 @@ WSGIApplication = Callable[[Environ, StartResponse], Iterable[bytes]]
 _LOOPBACK_HOST = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?\Z")
 _LOOPBACK_PEERS = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1", "", "unix:"})
 _FORWARDED = frozenset(
-    {"HTTP_FORWARDED", "HTTP_VIA"}
-    | {f"HTTP_X_FORWARDED_{x}" for x in ("FOR", "HOST", "PROTO", "PORT", "PREFIX", "SERVER")}
+    {"HTTP_FORWARDED", "HTTP_VIA"} | {f"HTTP_X_FORWARDED_{x}" for x in ("FOR", "HOST", "PROTO", "PORT", "PREFIX", "SERVER")}
 )
 _WELL_KNOWN = "/.well-known/oauth-"
 

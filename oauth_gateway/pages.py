@@ -32,9 +32,7 @@ class Pages:
         loaders: list[BaseLoader] = [PackageLoader("oauth_gateway", "templates")]
         if settings.templates:
             loaders.insert(0, FileSystemLoader(settings.templates))
-        self._templates = Environment(
-            loader=ChoiceLoader(loaders), autoescape=True, trim_blocks=True, lstrip_blocks=True
-        )
+        self._templates = Environment(loader=ChoiceLoader(loaders), autoescape=True, trim_blocks=True, lstrip_blocks=True)
         colour = settings.brand.get("colour", ACCENT)
         style = (files("oauth_gateway") / "templates" / "style.css").read_text("utf-8")
         style = style.replace("ACCENT-TEXT", _readable_on(colour)).replace("ACCENT", colour).strip()

@@ -28,7 +28,7 @@ WATCH_SECONDS = 1.0
 _caches: weakref.WeakSet[Tokens] = weakref.WeakSet()
 
 
-class _Evicting(cachetools.FIFOCache):  # type: ignore[misc]
+class _Evicting(cachetools.FIFOCache):  # type: ignore[type-arg]
     """First in, first out: a hit moves nothing, so hits can read a plain dict without the lock."""
 
     def __init__(self, maxsize: int, evicted: object) -> None:
@@ -48,9 +48,7 @@ class Tokens:
     tokens are trusted while the store does not answer.
     """
 
-    def __init__(
-        self, store: Store, sealer: Sealer, *, audience: str, issuer: str, size: int, grace: int | None
-    ) -> None:
+    def __init__(self, store: Store, sealer: Sealer, *, audience: str, issuer: str, size: int, grace: int | None) -> None:
         self._store = store
         self._sealer = sealer
         self._audience = audience

@@ -71,9 +71,7 @@ class Users:
     def hash(self, password: str) -> str:
         raw = unicodedata.normalize("NFKC", password).encode()
         if not len(password) >= 8 or len(raw) > MOST_PASSWORD_BYTES:
-            raise ConfigurationError(
-                f"password: must have at least 8 characters and at most {MOST_PASSWORD_BYTES} bytes"
-            )
+            raise ConfigurationError(f"password: must have at least 8 characters and at most {MOST_PASSWORD_BYTES} bytes")
         return self._hasher.hash(raw)
 
     def log_in(self, username: str, password: str, address: str, now: float) -> User | None:

@@ -12,9 +12,7 @@ from .context import Context, moment, show, table
 
 
 def add(commands: Any, shared: argparse.ArgumentParser) -> None:
-    verbs = commands.add_parser("client", help="register and manage clients").add_subparsers(
-        metavar="VERB", required=True
-    )
+    verbs = commands.add_parser("client", help="register and manage clients").add_subparsers(metavar="VERB", required=True)
     verb = verbs.add_parser("create", parents=[shared], help="register a client and print its secret once")
     _metadata_arguments(verb)
     verb.set_defaults(run=create)

@@ -40,9 +40,7 @@ def demo(arguments: argparse.Namespace) -> None:
         master = os.getpid()
         atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == master else None)
     base = f"http://{arguments.bind}"
-    settings = gate(
-        {"database": f"sqlite:///{folder / 'demo.db'}", "scopes": SCOPES, "routes": ROUTES, "brand": "Demo Notes"}
-    )
+    settings = gate({"database": f"sqlite:///{folder / 'demo.db'}", "scopes": SCOPES, "routes": ROUTES, "brand": "Demo Notes"})
     gateway = OAuthGateway.from_settings(None, settings)
     password = secrets.token_urlsafe(9)
     name = "demo" if gateway.store.user_named("builtin", "demo") is None else f"demo-{secrets.token_hex(2)}"

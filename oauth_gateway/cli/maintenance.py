@@ -13,9 +13,7 @@ from .context import Context, show
 
 def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     command = commands.add_parser("migrate", parents=[shared], help="bring the database's schema up to date")
-    command.add_argument(
-        "--adopt-issuer", action="store_true", help="let the database belong to the issuer that is set now"
-    )
+    command.add_argument("--adopt-issuer", action="store_true", help="let the database belong to the issuer that is set now")
     command.set_defaults(run=migrate)
     command = commands.add_parser("purge", parents=[shared], help="delete what has expired, in small batches")
     command.set_defaults(run=purge)

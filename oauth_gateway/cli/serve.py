@@ -31,9 +31,7 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
         help="an app behind the gateway, under gunicorn",
         usage="%(prog)s MODULE:APP [options] [-- GUNICORN OPTIONS]",
     )
-    command.add_argument(
-        "app", metavar="MODULE:APP", nargs="?", help="a WSGI app, or a factory written as MODULE:factory()"
-    )
+    command.add_argument("app", metavar="MODULE:APP", nargs="?", help="a WSGI app, or a factory written as MODULE:factory()")
     command.add_argument("--no-app", action="store_true", help="the authorization server alone")
     command.add_argument("--bind", metavar="ADDRESS", default="127.0.0.1:8000", help="HOST:PORT or unix:PATH")
     command.add_argument("--workers", type=int, metavar="N")
@@ -94,9 +92,7 @@ def load_app(target: str) -> Any:
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"{target!r}: there is no module {error.name!r} here ({os.getcwd()})") from error
     except Exception as error:
-        raise ConfigurationError(
-            f"{target!r}: importing {module_name} failed: {type(error).__name__}: {error}"
-        ) from error
+        raise ConfigurationError(f"{target!r}: importing {module_name} failed: {type(error).__name__}: {error}") from error
     app = getattr(module, name.removesuffix("()"), None)
     if app is None:
         raise ConfigurationError(f"{target!r}: the module {module_name} has no {name.removesuffix('()')!r}")

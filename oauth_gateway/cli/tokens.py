@@ -14,9 +14,7 @@ from .context import Context, moment, read_secret, show, table
 
 
 def add(commands: Any, shared: argparse.ArgumentParser) -> None:
-    verbs = commands.add_parser("token", help="issue, list and end tokens").add_subparsers(
-        metavar="VERB", required=True
-    )
+    verbs = commands.add_parser("token", help="issue, list and end tokens").add_subparsers(metavar="VERB", required=True)
     verb = verbs.add_parser("issue", parents=[shared], help="a new access token, for scripts and tests")
     verb.add_argument("--client", metavar="ID", required=True)
     verb.add_argument("--user", metavar="NAME", help="in whose name; without it the client acts for itself")

@@ -65,9 +65,7 @@ class AuthorizationCodeGrant(AuthlibGrant):  # type: ignore[misc]
         consent_id = known.id if known else None
         if decision.remember and not (known and set(known.scope.split()).issuperset((request.scope or "").split())):
             consent_id = decision.number
-            agreed = Consent(
-                consent_id, user_id, request.client.number, redirect_uri, audience, request.scope or "", now
-            )
+            agreed = Consent(consent_id, user_id, request.client.number, redirect_uri, audience, request.scope or "", now)
         grant = Grant(
             decision.number,
             request.client.number,

@@ -24,7 +24,7 @@ class RefreshTokenGrant(AuthlibGrant):  # type: ignore[misc]
         credential = self.server.sealer.recognise(text)
         if credential is None or credential.kind != "rt":
             return None
-        token, _ = self.server.store.token(credential.number, credential.digest)
+        token: Token | None = self.server.store.token(credential.number, credential.digest)[0]
         return token
 
     def authenticate_user(self, token: Token) -> User | None:

@@ -16,7 +16,7 @@ from . import NewToken, Outcome, Purchase, Redemption
 from .schema import REALM, client, consent, feed, grant, token, user
 from .sqlite import Database
 
-_INSERT = (
+_INSERT = (  # noqa: S608 - REALM is a constant
     "INSERT INTO oauth_token (id, realm, kind, digest, client, grant_id, parent, generation, scope, audience, issued,"
     f" expires, failures, redirect_uri, code_challenge) VALUES (?, '{REALM}', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)"
 )
@@ -174,9 +174,7 @@ class Grants:
 
     def revoke_token(self, number: int, now: float) -> None:
         with self.database.write() as connection:
-            done = connection.execute(
-                update(token).where(token.c.id == number, token.c.revoked.is_(None)).values(revoked=now)
-            )
+            done = connection.execute(update(token).where(token.c.id == number, token.c.revoked.is_(None)).values(revoked=now))
             if done.rowcount:
                 self._feed(connection, [("token", public_id(number))], now)
         self.database.new_epoch()
@@ -226,7 +224,7 @@ def _lives(row: Row[Any]) -> bool:
     return row.grant_user_id is None or row.username is not None
 
 
-def _redeemable(row: Row[Any], now: float) -> bool:
+def _redeemable(row: Any, now: float) -> bool:
     if row.revoked is not None or row.grant_revoked is not None or row.client_disabled is not None:
         return False
     if row.user_id is not None and (row.living_user is None or row.user_disabled is not None):

@@ -53,9 +53,7 @@ class Registry:
     def update_client(self, record: Client, now: float) -> bool:
         """Replace what may change; processes forget what they know of the client's tokens."""
         with self.database.write() as connection:
-            done = connection.execute(
-                update(client).where(client.c.number == record.number).values(_client_values(record))
-            )
+            done = connection.execute(update(client).where(client.c.number == record.number).values(_client_values(record)))
             if done.rowcount:
                 self._feed(connection, [("client", record.client_id)], now)
         self.database.new_epoch()

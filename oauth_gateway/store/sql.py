@@ -70,7 +70,7 @@ class SqlStore(Registry, Grants):
             else:
                 connection.execute(statement.on_conflict_do_nothing())
             query = select(meta.c.value).where(meta.c.realm == REALM, meta.c.name == name)
-            return connection.execute(query).scalar_one()
+            return str(connection.execute(query).scalar_one())
 
     # -- the change feed
 
@@ -124,20 +124,14 @@ class SqlStore(Registry, Grants):
         with self.database.write(durable=False) as connection:
             connection.execute(delete(counter).where(*where, counter.c.expires <= now))
             keys = [counter.c.realm, counter.c.space, counter.c.key]
-            first = upsert(counter).values(
-                realm=REALM, space=space, key=key, value=max(amount, 0), expires=now + window
-            )
-            connection.execute(
-                first.on_conflict_do_update(index_elements=keys, set_={"value": counter.c.value + amount})
-            )
+            first = upsert(counter).values(realm=REALM, space=space, key=key, value=max(amount, 0), expires=now + window)
+            connection.execute(first.on_conflict_do_update(index_elements=keys, set_={"value": counter.c.value + amount}))
             row = connection.execute(select(counter.c.value, counter.c.expires).where(*where)).one()
         return Count(row.value, max(1, round(row.expires - now)))
 
     def forget_count(self, space: str, key: str) -> None:
         with self.database.write(durable=False) as connection:
-            connection.execute(
-                delete(counter).where(counter.c.realm == REALM, counter.c.space == space, counter.c.key == key)
-            )
+            connection.execute(delete(counter).where(counter.c.realm == REALM, counter.c.space == space, counter.c.key == key))
 
     # -- housekeeping
 

@@ -36,9 +36,7 @@ class Database:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self._engine = create_engine(
-            "sqlite://", creator=self._connect, poolclass=NullPool, isolation_level="AUTOCOMMIT"
-        )
+        self._engine = create_engine("sqlite://", creator=self._connect, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         _databases.add(self)
         self._reset()
 
