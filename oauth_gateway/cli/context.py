@@ -69,10 +69,8 @@ def moment(seconds: float | None) -> str:
 
 def read_secret(prompt: str, from_stdin: bool) -> str:
     """A secret from standard input or asked at the terminal, never from the arguments."""
-    if from_stdin or not sys.stdin.isatty():
-        secret = sys.stdin.readline().rstrip("\r\n")
-    else:
-        secret = getpass.getpass(f"{prompt}: ")
+    piped = from_stdin or not sys.stdin.isatty()
+    secret = sys.stdin.readline().rstrip("\r\n") if piped else getpass.getpass(f"{prompt}: ")
     if not secret:
         raise ConfigurationError(f"{prompt.lower()}: none was given; type it or pipe it in")
     return secret

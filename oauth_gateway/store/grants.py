@@ -16,9 +16,9 @@ from . import NewToken, Outcome, Purchase, Redemption
 from .schema import REALM, client, consent, feed, grant, token, user
 from .sqlite import Database
 
-_INSERT = (  # noqa: S608 - REALM is a constant
+_INSERT = (
     "INSERT INTO oauth_token (id, realm, kind, digest, client, grant_id, parent, generation, scope, audience, issued,"
-    f" expires, failures, redirect_uri, code_challenge) VALUES (?, '{REALM}', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)"
+    " expires, failures, redirect_uri, code_challenge) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)"
 )
 _STATE = (
     select(
@@ -197,6 +197,7 @@ def _insert(connection: Connection, new: NewToken) -> None:
         _INSERT,
         (
             new.number,
+            REALM,
             new.kind,
             new.digest,
             new.client,

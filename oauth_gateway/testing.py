@@ -1,0 +1,283 @@
+"""For tests of the gateway and of users' own stores: a clock to set, and the contract that every store passes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from . import clock
+from .models import Client, Consent, Grant, Secret, Session, User, digest, public_id
+from .sealing import Sealer, new_number
+from .store import NewToken, Outcome, Purchase, Store
+
+NOW = 1_800_000_000.0
+_sealer = Sealer((b"a secret for tests only, 32 bytes+",))
+
+
+class Clock:
+    """The time that the gateway sees; it moves when told to."""
+
+    def __init__(self, start: float) -> None:
+        self.time = start
+
+    def __call__(self) -> float:
+        return self.time
+
+    def advance(self, seconds: float) -> None:
+        self.time += seconds
+
+
+@contextmanager
+def frozen_time(start: float = NOW) -> Iterator[Clock]:
+    """Within it `oauth_gateway.clock.now()` is the yielded clock's time."""
+    source = Clock(start)
+    clock.replace_source(source)
+    try:
+        yield source
+    finally:
+        clock.replace_source(None)
+
+
+def race(*calls: Callable[[], object]) -> list[object]:
+    """Run the calls in threads that start together; their results, in order. An exception is a result too."""
+    barrier = threading.Barrier(len(calls))
+    results: list[object] = [None] * len(calls)
+
+    def run(index: int, call: Callable[[], object]) -> None:
+        barrier.wait()
+        try:
+            results[index] = call()
+        except Exception as error:
+            results[index] = error
+
+    threads = [threading.Thread(target=run, args=(i, call)) for i, call in enumerate(calls)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+class StoreContract:
+    """Inherit it in a pytest class and define `store(self)`, which gives a new and empty prepared store.
+
+    ```python
+    class TestMyStore(StoreContract):
+        def store(self): ...
+    ```
+    """
+
+    def store(self) -> Store:
+        raise NotImplementedError
+
+    # -- building blocks
+
+    def a_client(self, store: Store) -> Client:
+        secret = Secret(digest("x").hex(), NOW)
+        client = Client(f"client-{new_number():x}", {"scope": "read"}, (secret,), NOW, number=new_number())
+        _expect(store.add_client(client), "a new client is stored")
+        return client
+
+    def a_user(self, store: Store) -> User:
+        user = User(f"user-{new_number():x}", "Ann", "builtin", None, NOW)
+        _expect(store.add_user(user, user.user_id), "a new user is stored")
+        return user
+
+    def a_token(self, client: Client, kind: str = "at", **values: object) -> NewToken:
+        names = {"at": "access_token", "rt": "refresh_token", "ac": "authorization_code"}
+        _, credential = _sealer.issue(kind)
+        token = NewToken(
+            credential.number, names[kind], credential.digest, client.number, "read", "aud", NOW, NOW + 600, code_challenge="c"
+        )
+        return replace(token, **values)  # type: ignore[arg-type]
+
+    def a_grant(self, store: Store, kind: str = "ac") -> tuple[Client, User, Grant, NewToken]:
+        client, user = self.a_client(store), self.a_user(store)
+        grant = Grant(new_number(), client.number, user.user_id, user.user_id, "read", "aud", NOW)
+        token = self.a_token(client, kind, grant_id=grant.id)
+        _expect(store.authorize(grant, (token,), None), "a new grant is stored")
+        return client, user, grant, token
+
+    def found(self, store: Store, token: NewToken) -> bool:
+        found, _ = store.token(token.number, token.digest)
+        return found is not None and not found.revoked
+
+    # -- what every store promises
+
+    def test_a_client_reads_back_as_it_was_written_and_its_id_is_taken_once(self) -> None:
+        store = self.store()
+        client = self.a_client(store)
+        _expect(store.client(client.client_id) == client, "the client reads back equal")
+        _expect(store.client_numbered(client.number) == client, "also by its number")
+        _expect(not store.add_client(replace(client, number=new_number())), "the id is taken")
+        _expect(store.client("nobody") is None, "an unknown client is None")
+
+    def test_lists_come_in_pages(self) -> None:
+        store = self.store()
+        made = [self.a_client(store).client_id for _ in range(5)]
+        first = store.clients(limit=3)
+        rest = store.clients(after=first[-1].number, limit=3)
+        _expect([c.client_id for c in (*first, *rest)] == made, "two pages are all clients, in order")
+
+    def test_a_name_is_one_person(self) -> None:
+        store = self.store()
+        user = self.a_user(store)
+        _expect(not store.add_user(replace(user, user_id="other"), user.user_id), "the name is taken")
+        _expect(store.user_named("builtin", user.user_id) == user, "found by name")
+        _expect(store.user_named("elsewhere", user.user_id) is None, "another source is another person")
+
+    def test_a_decision_is_stored_once(self) -> None:
+        store = self.store()
+        client, user, grant, code = self.a_grant(store)
+        agreed = Consent(new_number(), user.user_id, client.number, "https://a.test/cb", "aud", "read", NOW)
+        _expect(not store.authorize(grant, (code,), agreed), "the same grant again is refused")
+        _expect(store.consent(user.user_id, client.number, "https://a.test/cb", "aud") is None, "and stores nothing")
+
+    def test_one_of_many_threads_redeems_a_code(self) -> None:
+        store = self.store()
+        for _ in range(20):
+            client, _, grant, code = self.a_grant(store)
+            bought = [self.a_token(client, grant_id=grant.id) for _ in range(8)]
+            calls = [lambda t=token, n=code.number: store.redeem(n, Purchase((t,)), NOW) for token in bought]  # type: ignore[misc]
+            outcomes = [getattr(result, "outcome", result) for result in race(*calls)]
+            _expect(outcomes.count(Outcome.WON) == 1, f"one winner: {outcomes}")
+            _expect(outcomes.count(Outcome.REPLAYED) == 7, f"the others learn that it was a replay: {outcomes}")
+            _expect(sum(self.found(store, token) for token in bought) == 1, "only the winner's token exists")
+
+    def test_what_a_dead_grant_s_code_buys_is_nothing(self) -> None:
+        store = self.store()
+        client, _, grant, code = self.a_grant(store)
+        store.revoke_grant(grant.id, NOW)
+        token = self.a_token(client, grant_id=grant.id)
+        _expect(store.redeem(code.number, Purchase((token,)), NOW).outcome is Outcome.GONE, "the grant is revoked")
+        _expect(not self.found(store, token), "no token is stored")
+
+    def test_an_expired_code_is_gone(self) -> None:
+        store = self.store()
+        client, _, grant, code = self.a_grant(store)
+        token = self.a_token(client, grant_id=grant.id)
+        _expect(store.redeem(code.number, Purchase((token,)), NOW + 601).outcome is Outcome.GONE, "too late")
+
+    def test_wrong_verifiers_kill_a_code(self) -> None:
+        store = self.store()
+        client, _, grant, code = self.a_grant(store)
+        for _ in range(5):
+            store.fail_code(code.number, 5, NOW)
+        token = self.a_token(client, grant_id=grant.id)
+        _expect(store.redeem(code.number, Purchase((token,)), NOW).outcome is Outcome.GONE, "five were too many")
+
+    def test_the_predecessor_gets_its_answer_again_within_the_grace_and_only_it(self) -> None:
+        store = self.store()
+        client, _, grant, first = self.a_grant(store, "rt")
+        second = self.a_token(client, "rt", grant_id=grant.id)
+        third = self.a_token(client, "rt", grant_id=grant.id)
+        _expect(store.redeem(first.number, Purchase((second,), b"s1", NOW + 10), NOW).outcome is Outcome.WON, "won")
+        again = store.redeem(first.number, Purchase((), b"x", NOW + 10), NOW + 9)
+        _expect((again.outcome, again.sealed) == (Outcome.REPEATED, b"s1"), "the same answer within the grace")
+        late = store.redeem(first.number, Purchase((), b"x", NOW + 10), NOW + 10)
+        _expect(late.outcome is Outcome.REPLAYED, "after it, a replay")
+        _expect(store.redeem(second.number, Purchase((third,), b"s2", NOW + 20), NOW + 1).outcome is Outcome.WON, "next")
+        old = store.redeem(first.number, Purchase((), b"x", NOW + 10), NOW + 2)
+        _expect(old.outcome is Outcome.REPLAYED, "once the successor was used there is no grace")
+
+    def test_revoking_ends_the_family_and_is_in_the_feed(self) -> None:
+        store = self.store()
+        client, user, grant, token = self.a_grant(store, "rt")
+        position = store.changes(0).head
+        ends: list[tuple[Callable[[], object], tuple[str, str]]] = [
+            (lambda: store.revoke_grant(grant.id, NOW), ("grant", public_id(grant.id))),
+            (lambda: store.delete_client(client.client_id, NOW), ("client", client.client_id)),
+            (lambda: store.delete_user(user.user_id, NOW), ("user", user.user_id)),
+        ]
+        for end, entry in ends:
+            before = store.epoch()
+            end()
+            changes = store.changes(position)
+            _expect(changes.entries == (entry,), f"{entry} is in the feed: {changes}")
+            _expect(changes.complete and changes.head == position + 1, "and moves its head by one")
+            _expect(store.epoch() != before, "and changes the epoch")
+            _expect(not self.found(store, token), "and the token is dead")
+            position = changes.head
+
+    def test_a_revocation_changes_the_epoch_also_when_there_was_nothing_left_to_revoke(self) -> None:
+        store = self.store()
+        before = store.epoch()
+        store.revoke_token(1, NOW)
+        _expect(store.epoch() != before, "rule (d)")
+
+    def test_a_position_outside_the_feed_is_not_complete(self) -> None:
+        store = self.store()
+        _expect(not store.changes(-1).complete, "before its floor")
+        _expect(not store.changes(10_000).complete, "beyond its head")
+
+    def test_feed_numbers_are_in_commit_order_without_gaps(self) -> None:
+        store = self.store()
+        grants = [self.a_grant(store)[2] for _ in range(16)]
+        position = store.changes(0).head
+        race(*[lambda g=g: store.revoke_grant(g.id, NOW) for g in grants])  # type: ignore[misc]
+        changes = store.changes(position)
+        _expect(changes.head == position + 16 and len(set(changes.entries)) == 16, f"sixteen entries: {changes}")
+
+    def test_a_disabled_client_or_person_has_no_tokens_until_enabled_again(self) -> None:
+        store = self.store()
+        client, user, _, token = self.a_grant(store, "rt")
+        store.update_client(replace(client, disabled=NOW), NOW)
+        _expect(not self.found(store, token), "the client is disabled")
+        store.update_client(client, NOW)
+        _expect(self.found(store, token), "and enabled")
+        store.update_user(replace(user, disabled=NOW), NOW, revoke=True)
+        _expect(not self.found(store, token), "the person is disabled")
+
+    def test_a_session_lives_until_it_ends_or_expires(self) -> None:
+        store = self.store()
+        user = self.a_user(store)
+        session = Session(digest("cookie"), "sid", user.user_id, NOW, NOW, NOW + 60, ("pwd",))
+        store.add_session(session)
+        _expect(store.session(session.digest, NOW) == session, "found")
+        _expect(store.session(session.digest, NOW + 60) is None, "expired")
+        _expect(store.end_session(session.digest, NOW) and store.session(session.digest, NOW) is None, "ended")
+
+    def test_add_says_no_where_the_key_is_known_until_it_expires(self) -> None:
+        store = self.store()
+        results = race(*[lambda: store.add("jti", "a", NOW + 60, NOW)] * 8)
+        _expect(results.count(True) == 1, f"one of eight: {results}")
+        _expect(store.has("jti", "a", NOW) and not store.has("jti", "b", NOW), "known")
+        _expect(store.add("jti", "a", NOW + 120, NOW + 60), "free again after its expiry")
+
+    def test_counts_are_exact_under_threads_and_start_anew_after_the_window(self) -> None:
+        store = self.store()
+        race(*[lambda: store.count("login", "ann", 900, NOW)] * 8)
+        _expect(store.count("login", "ann", 900, NOW).value == 9, "none was lost")
+        _expect(store.count("login", "ann", 900, NOW + 900).value == 1, "a new window")
+        store.forget_count("login", "ann")
+        _expect(store.count("login", "ann", 900, NOW).value == 1, "forgotten")
+
+    def test_purge_deletes_what_expired_and_nothing_else(self) -> None:
+        store = self.store()
+        client, _, grant, refresh = self.a_grant(store, "rt")
+        dead = [self.a_token(client) for _ in range(250)]
+        for token in dead:
+            store.issue(token)
+        living = self.a_token(client, expires=NOW + 10 * 86400)
+        store.issue(living)
+        batch = store.purge(NOW + 1000, 100)
+        _expect(0 < batch <= 100, f"a bounded batch: {batch}")
+        for _ in range(5):
+            store.purge(NOW + 1000, 100)
+        _expect(not any(self.found(store, token) for token in dead), "the expired ones are gone")
+        _expect(self.found(store, living), "a living one stays")
+        _expect(store.token(refresh.number, refresh.digest)[0] is not None, "a refresh token stays to show its replay")
+
+    def test_secrets_and_tokens_are_stored_as_digests_only(self) -> None:
+        store = self.store()
+        client, _, _, token = self.a_grant(store, "rt")
+        wrong = bytes(32)
+        _expect(store.token(token.number, wrong)[0] is None, "the number alone is worth nothing")
+        _expect(client.check_client_secret("x") and not client.check_client_secret("y"), "secrets are compared by digest")
+
+
+def _expect(condition: bool, message: str) -> None:
+    if not condition:
+        raise AssertionError(message)

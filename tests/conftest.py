@@ -1,0 +1,263 @@
+"""One gateway around a recording app, on a file and in memory, at the root and under a prefix."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+from wsgiref.validate import validator
+
+import pytest
+import webob
+
+from oauth_gateway import OAuthGateway
+from oauth_gateway.clients import Clients
+from oauth_gateway.models import Client
+from oauth_gateway.testing import Clock, frozen_time
+
+VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"  # RFC 7636 appendix B (R064)
+CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+CALLBACK = "https://client.test/cb"
+PASSWORD = "correct horse battery"
+
+
+def needs(condition: bool, what: str) -> None:
+    """Skip where `what` is missing, or fail where everything must run."""
+    if not condition:
+        if os.environ.get("GATEWAY_TEST_ALL") == "1":
+            pytest.fail(f"GATEWAY_TEST_ALL=1, but {what}")
+        pytest.skip(what)
+
+
+class RecordingApp:
+    """An app that says what it saw; `calls` counts (R063)."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.environ: dict[str, Any] = {}
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        self.calls += 1
+        self.environ = dict(environ)
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "3")])
+        return [b"app"]
+
+
+@dataclass
+class Browser:
+    """A cookie jar around the gateway, which follows no redirect."""
+
+    gateway: OAuthGateway
+    base: str
+    cookies: dict[str, str] = field(default_factory=dict)
+
+    def open(self, path: str, form: dict[str, str] | None = None, **headers: str) -> webob.Response:
+        if path.startswith("http"):
+            parts = urlsplit(path)
+            path = parts.path + (f"?{parts.query}" if parts.query else "")
+        sent = {"Cookie": "; ".join(f"{k}={v}" for k, v in self.cookies.items())} if self.cookies else {}
+        parts = urlsplit(self.base)
+        if form is not None:
+            sent.update({"Origin": f"{parts.scheme}://{parts.netloc}", "Sec-Fetch-Site": "same-origin"})
+        sent.update({name.replace("_", "-"): value for name, value in headers.items()})
+        response = send(self.gateway, "GET" if form is None else "POST", path, form, base=self.base, headers=sent)
+        for header in response.headers.getall("Set-Cookie"):
+            name, _, value = header.partition(";")[0].partition("=")
+            if value:
+                self.cookies[name] = value
+            else:
+                self.cookies.pop(name, None)
+        return response
+
+
+def send(
+    gateway: Any,
+    method: str,
+    path: str,
+    form: dict[str, str] | list[tuple[str, str]] | str | None = None,
+    *,
+    base: str = "https://api.example.com",
+    headers: dict[str, str] | None = None,
+    environ: dict[str, Any] | None = None,
+) -> webob.Response:
+    """One request through `wsgiref.validate`."""
+    request = webob.Request.blank(path, base_url=base, method=method, environ={"REMOTE_ADDR": "127.0.0.1", **(environ or {})})
+    if form is not None:
+        request.body = (form if isinstance(form, str) else urlencode(form)).encode()
+        request.content_type = "application/x-www-form-urlencoded"
+    request.headers.update(headers or {})
+    return request.get_response(validator(gateway))
+
+
+@dataclass
+class World:
+    """A gateway with a person, a confidential, a public and a machine client, and the steps of the flow."""
+
+    app: RecordingApp
+    gateway: OAuthGateway
+    base: str
+    prefix: str
+    confidential: Client
+    secret: str
+    public: Client
+    machine: Client
+    machine_secret: str
+    clock: Clock
+
+    def browser(self) -> Browser:
+        return Browser(self.gateway, self.base)
+
+    def authorize_url(self, client: Client | None = None, **changes: str | None) -> str:
+        query: dict[str, str | None] = {
+            "response_type": "code",
+            "client_id": (client or self.confidential).client_id,
+            "redirect_uri": CALLBACK,
+            "scope": "read",
+            "state": "st",
+            "code_challenge": CHALLENGE,
+            "code_challenge_method": "S256",
+            **changes,
+        }
+        return f"{self.prefix}/authorize?{urlencode({k: v for k, v in query.items() if v is not None})}"
+
+    def log_in(self, browser: Browser, name: str = "ann", password: str = PASSWORD, next: str = "") -> webob.Response:
+        page = browser.open(f"{self.prefix}/authorize/login")
+        form = {**hidden(page), "username": name, "password": password, "next": next}
+        return browser.open(f"{self.prefix}/authorize/login", form)
+
+    def consent(self, browser: Browser, url: str, decision: str = "allow") -> webob.Response:
+        page = browser.open(url)
+        if page.status_code == 303:
+            return page
+        return browser.open(f"{self.prefix}/authorize", {**hidden(page), "decision": decision})
+
+    def code(self, client: Client | None = None, browser: Browser | None = None, **changes: str | None) -> str:
+        if browser is None:
+            browser = self.browser()
+            self.log_in(browser)
+        answer = self.consent(browser, self.authorize_url(client, **changes))
+        return query_of(answer.location)["code"]
+
+    def token(self, form: dict[str, str], client: Client | None = None, **headers: str) -> webob.Response:
+        client = client or self.confidential
+        if client is self.public:
+            form = {"client_id": client.client_id, **form}
+        else:
+            secret = self.machine_secret if client is self.machine else self.secret
+            headers = {"Authorization": basic(client.client_id, secret), **headers}
+        return send(self.gateway, "POST", f"{self.prefix}/token", form, base=self.base, headers=headers)
+
+    def redeem(self, code: str, client: Client | None = None, **changes: str | None) -> webob.Response:
+        form: dict[str, str | None] = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": CALLBACK,
+            "code_verifier": VERIFIER,
+            **changes,
+        }
+        return self.token({k: v for k, v in form.items() if v is not None}, client)
+
+    def tokens(self, client: Client | None = None, **changes: str | None) -> dict[str, Any]:
+        answer: dict[str, Any] = self.redeem(self.code(client, **changes), client).json
+        return answer
+
+    def refresh(self, token: str, client: Client | None = None, **more: str) -> webob.Response:
+        return self.token({"grant_type": "refresh_token", "refresh_token": token, **more}, client)
+
+    def machine_token(self, **more: str) -> str:
+        answer: str = self.token({"grant_type": "client_credentials", **more}, self.machine).json["access_token"]
+        return answer
+
+    def call(self, token: str | None, path: str = "/thing", method: str = "GET", **headers: str) -> webob.Response:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token}"
+        return send(self.gateway, method, path, base=self.base, headers=sent)
+
+    def revoke(self, token: str, client: Client | None = None, **more: str) -> webob.Response:
+        client = client or self.confidential
+        form = {"token": token, **more}
+        headers = {}
+        if client is self.public:
+            form["client_id"] = client.client_id
+        else:
+            secret = self.machine_secret if client is self.machine else self.secret
+            headers["Authorization"] = basic(client.client_id, secret)
+        return send(self.gateway, "POST", f"{self.prefix}/token/revoke", form, base=self.base, headers=headers)
+
+
+def basic(client_id: str, secret: str) -> str:
+    return "Basic " + base64.b64encode(f"{client_id}:{secret}".encode()).decode()
+
+
+def hidden(page: webob.Response) -> dict[str, str]:
+    """The hidden fields of the page's first form."""
+    form = page.text.partition("<form")[2].partition("</form>")[0]
+    found = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form)
+    return {name: value.replace("&amp;", "&").replace("&#34;", '"') for name, value in found}
+
+
+def query_of(url: str) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlsplit(url).query, keep_blank_values=True).items()}
+
+
+def s256(verifier: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+
+
+def make_world(database: str, clock: Clock, prefix: str = "", base: str = "https://api.example.com", **settings: Any) -> World:
+    app = RecordingApp()
+    values: dict[str, Any] = {
+        "issuer": base,
+        "database": database,
+        "prefix": prefix,
+        "scopes": {"read": "Read your things", "write": "Change your things"},
+        "routes": ["GET /public/** public", "* /maybe optional", "* /write scope=read,write"],
+        **settings,
+    }
+    gateway = OAuthGateway(validator(app), **{name: value for name, value in values.items() if value is not None})
+    clients = Clients(gateway.settings, gateway.store, gateway.events)
+    now = clock()
+    confidential, secret = clients.create(now=now, client_name="Shop", redirect_uris=[CALLBACK])
+    public, _ = clients.create(
+        now=now, client_name="Phone", redirect_uris=[CALLBACK, "http://127.0.0.1/cb"], token_endpoint_auth_method="none"
+    )
+    machine, machine_secret = clients.create(now=now, client_name="Robot")
+    gateway.server.users.create("ann", PASSWORD, now)
+    assert secret and machine_secret
+    return World(app, gateway, base, prefix, confidential, secret, public, machine, machine_secret, clock)
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """argon2id at its cheapest: its strength is argon2's business, not what these tests are about."""
+    import argon2
+
+    cheap = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr("oauth_gateway.users.PasswordHasher", lambda: cheap)
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    with frozen_time() as clock:
+        yield clock
+
+
+@pytest.fixture(params=["file", "memory-prefix"])
+def world(request: pytest.FixtureRequest, clock: Clock, tmp_path: Any) -> Iterator[World]:
+    if request.param == "file":
+        world = make_world(f"sqlite:///{tmp_path / 'gateway.db'}", clock)
+    else:
+        world = make_world("sqlite://", clock, prefix="/oauth")
+    yield world
+    world.gateway.store.close()
+
+
+@pytest.fixture
+def memory_world(clock: Clock) -> World:
+    return make_world("sqlite://", clock)

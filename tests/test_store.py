@@ -1,0 +1,145 @@
+"""The shipped contract on SQLite, and what only a file can show: several processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oauth_gateway.errors import ConfigurationError, StoreUnavailable
+from oauth_gateway.store import NewToken, Purchase, Store, open_store
+from oauth_gateway.testing import NOW, StoreContract
+
+fork = multiprocessing.get_context("fork")
+
+
+class TestFile(StoreContract):
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path: Path) -> None:
+        self.folder = tmp_path
+
+    def store(self) -> Store:
+        store = open_store(f"sqlite:///{self.folder / 'contract.db'}")
+        store.prepare()
+        return store
+
+
+class TestMemory(StoreContract):
+    def store(self) -> Store:
+        store = open_store("sqlite://")
+        store.prepare()
+        return store
+
+
+def _redeem(url: str, number: int, token: NewToken, start: Any, results: Any) -> None:
+    store = open_store(url)
+    start.wait()
+    results.put(store.redeem(number, Purchase((token,)), NOW).outcome.value)
+
+
+def test_processes_racing_for_one_code_have_one_winner(tmp_path: Path) -> None:
+    contract = TestFile()
+    contract.folder = tmp_path
+    store = contract.store()
+    client, _, grant, code = contract.a_grant(store)
+    tokens = [contract.a_token(client, grant_id=grant.id) for _ in range(4)]
+    start, results = fork.Event(), fork.Queue()
+    url = f"sqlite:///{tmp_path / 'contract.db'}"
+    workers = [fork.Process(target=_redeem, args=(url, code.number, token, start, results)) for token in tokens]
+    for worker in workers:
+        worker.start()
+    start.set()
+    outcomes = sorted(results.get(timeout=30) for _ in workers)
+    for worker in workers:
+        worker.join()
+    assert outcomes == ["replayed", "replayed", "replayed", "won"]
+    assert sum(contract.found(store, token) for token in tokens) == 1
+
+
+def _prepare(url: str, start: Any, results: Any) -> None:
+    start.wait()
+    try:
+        store = open_store(url)
+        store.prepare()
+        results.put(store.changes(0).head)
+    except Exception as error:
+        results.put(repr(error))
+
+
+def test_several_processes_may_start_on_a_new_database_at_once(tmp_path: Path) -> None:
+    """A101"""
+    start, results = fork.Event(), fork.Queue()
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    workers = [fork.Process(target=_prepare, args=(url, start, results)) for _ in range(6)]
+    for worker in workers:
+        worker.start()
+    start.set()
+    assert [results.get(timeout=30) for _ in workers] == [0] * 6
+    for worker in workers:
+        worker.join()
+
+
+def _write_forever(url: str, number: int) -> None:
+    store = open_store(url)
+    while True:
+        store.revoke_token(number, time.time())
+        store.count("x", "y", 60, time.time())
+
+
+def test_a_killed_writer_leaves_a_database_that_works(tmp_path: Path) -> None:
+    """A090"""
+    contract = TestFile()
+    contract.folder = tmp_path
+    store = contract.store()
+    client = contract.a_client(store)
+    for _ in range(5):
+        worker = fork.Process(target=_write_forever, args=(f"sqlite:///{tmp_path / 'contract.db'}", 1))
+        worker.start()
+        time.sleep(0.15)  # let it be in the middle of something
+        os.kill(worker.pid or 0, signal.SIGKILL)
+        worker.join()
+        token = contract.a_token(client)
+        store.issue(token)
+        assert contract.found(store, token)
+
+
+def test_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
+    contract = TestFile()
+    contract.folder = tmp_path
+    contract.store().epoch()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes and set(modes.values()) == {0o600}, modes
+
+
+def test_a_replaced_database_is_noticed(tmp_path: Path) -> None:
+    """A096"""
+    contract = TestFile()
+    contract.folder = tmp_path
+    store = contract.store()
+    store.watch()
+    os.rename(tmp_path / "contract.db", tmp_path / "old.db")
+    with pytest.raises(StoreUnavailable):
+        store.watch()
+    (tmp_path / "contract.db").touch()
+    with pytest.raises(StoreUnavailable):
+        store.watch()
+
+
+def test_a_newer_schema_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    import sqlite3
+
+    connection = sqlite3.connect(tmp_path / "newer.db")
+    connection.execute("PRAGMA user_version=99")
+    connection.close()
+    with pytest.raises(ConfigurationError, match="99.*upgrade oauth-gateway"):
+        open_store(f"sqlite:///{tmp_path / 'newer.db'}").prepare()
+
+
+def test_a_missing_folder_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="does not exist; create it first"):
+        open_store(f"sqlite:///{tmp_path / 'no' / 'x.db'}").prepare()
