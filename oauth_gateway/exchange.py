@@ -33,9 +33,11 @@ class Answer:
         self.body = body
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        headers = [*self.headers, ("Content-Length", str(len(self.body)))]
-        if self.status == 204:
-            headers = self.headers
+        headers = self.headers
+        if self.status != 204:
+            headers = [*headers, ("Content-Length", str(len(self.body)))]
+            if not self.body:
+                headers.append(("Content-Type", "text/plain; charset=utf-8"))
         start_response(_STATUS[self.status], headers)
         return [b""] if environ.get("REQUEST_METHOD") == "HEAD" else [self.body]
 

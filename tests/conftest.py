@@ -91,7 +91,12 @@ def send(
         request.body = (form if isinstance(form, str) else urlencode(form)).encode()
         request.content_type = "application/x-www-form-urlencoded"
     request.headers.update(headers or {})
-    return request.get_response(validator(gateway))
+    status, response_headers, iterable = request.call_application(validator(gateway))
+    body = b"".join(iterable)
+    iterable.close()
+    response = webob.Response(status=status, body=body)
+    response.headerlist = list(response_headers)
+    return response
 
 
 @dataclass
@@ -152,7 +157,7 @@ class World:
             headers = {"Authorization": basic(client.client_id, secret), **headers}
         return send(self.gateway, "POST", f"{self.prefix}/token", form, base=self.base, headers=headers)
 
-    def redeem(self, code: str, client: Client | None = None, **changes: str | None) -> webob.Response:
+    def redeem(self, code: str, client: Client | None = None, /, **changes: str | None) -> webob.Response:
         form: dict[str, str | None] = {
             "grant_type": "authorization_code",
             "code": code,
