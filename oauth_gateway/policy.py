@@ -142,10 +142,10 @@ class Policy:
             spellings.append(re.sub(r";[^/]*", "", path) or "/")
         for spelling in tuple(spellings):
             spellings.append((spelling[:-1] or "/") if spelling.endswith("/") else spelling + "/")
-        rules: list[Rule] = []
+        rules = [self.rule(method, path)]
         for spelling in spellings:
             for rule in (self.rule(method, spelling), self.rule(method, spelling, folded=True)):
-                if rule not in rules:
+                if rule not in rules and rule is not DEFAULT:  # the default decides about the path as it is only
                     rules.append(rule)
         kinds = {rule.access.kind for rule in rules}
         kind = "token" if "token" in kinds else "optional" if "optional" in kinds else "public"

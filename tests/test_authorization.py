@@ -87,7 +87,8 @@ def test_the_same_with_an_unregistered_redirect_uri_is_a_page(
     assert "http-equiv" not in answer.text and "<script" not in answer.text
 
 
-REDIRECTS = """https://client.test/cb/ https://client.test/cb/.. https://client.test/cb/../x https://client.test/cb%2f..%2fx
+REDIRECTS = (
+    """https://client.test/cb/ https://client.test/cb/.. https://client.test/cb/../x https://client.test/cb%2f..%2fx
 https://client.test/cb?x=1 https://client.test/cb? https://client.test/cb# https://client.test/cb#x https://client.test/cb;evil=1
 https://client.test/CB https://CLIENT.test/cb https://client.test:443/cb http://client.test/cb https://client.test.evil.test/cb
 https://client.test@evil.test/cb https://evil.test@client.test/cb https://client.test\\@evil.test/cb
@@ -96,7 +97,9 @@ https://client.test/cb%0d%0aX:y https://сlient.test/cb https://client。test/cb
 javascript:alert(1) data:text/html,x about:blank blob:x view-source:x ftp://client.test/cb
 http://127.0.0.1.evil.test/cb http://127.0.0.1:80@evil.test/cb http://127.1/cb http://2130706433/cb http://0.0.0.0/cb
 http://localhost/cb http://[::ffff:127.0.0.1]/cb http://127.0.0.1:99999/cb http://127.0.0.1:/cb http://127.0.0.1:0/cb
-http://127.0.0.1/cb/ http://127.0.0.1:5/CB http://[::1]/cb""".split() + [" https://client.test/cb", "https://client.test/" + "a" * 60000]
+http://127.0.0.1/cb/ http://127.0.0.1:5/CB http://[::1]/cb""".split()
+    + [" https://client.test/cb", "https://client.test/" + "a" * 60000]
+)
 
 
 @pytest.mark.parametrize("uri", REDIRECTS, ids=lambda uri: uri[:60])

@@ -20,7 +20,9 @@ def test_only_post_and_only_forms(world: World) -> None:
         answer = send(world.gateway, method, path, base=world.base)
         assert answer.status_code == 405 and answer.headers["Allow"] == "POST"
     for kind in ("application/json", "multipart/form-data; boundary=x", "text/plain", "application/x-www-form-urlencoded; x"):
-        answer = send(world.gateway, "POST", path, "grant_type=client_credentials", base=world.base, headers={"Content-Type": kind})
+        answer = send(
+            world.gateway, "POST", path, "grant_type=client_credentials", base=world.base, headers={"Content-Type": kind}
+        )
         assert answer.status_code in ((415,) if "urlencoded" not in kind else (400, 401))
     query = f"{path}?grant_type=client_credentials&client_id={world.machine.client_id}&client_secret={world.machine_secret}"
     assert send(world.gateway, "POST", query, "", base=world.base).status_code == 400
@@ -99,7 +101,8 @@ def test_guessing_a_secret_is_throttled_and_the_right_one_still_works(memory_wor
     world = memory_world
     header = {"Authorization": basic(world.machine.client_id, "wrong")}
     statuses = [
-        send(world.gateway, "POST", "/token", {"grant_type": "client_credentials"}, headers=header).status_code for _ in range(52)
+        send(world.gateway, "POST", "/token", {"grant_type": "client_credentials"}, headers=header).status_code
+        for _ in range(52)
     ]
     assert statuses == [401] * 50 + [429] * 2
     assert world.machine_token()
