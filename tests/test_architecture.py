@@ -1,0 +1,87 @@
+"""A module imports from a lower floor only, and libraries stay in their places (docs/architecture.md)."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent / "oauth_gateway"
+FLOORS = [
+    {"errors", "clock", "redirects"},
+    {"settings", "models", "params", "policy", "sealing"},
+    {"store"},
+    {"tokens", "users", "sessions", "events", "deployment"},
+    {"exchange", "client_auth", "pages", "clients", "guard"},
+    {"server"},
+    {"authorize", "features"},
+    {"gateway"},
+    {"paste", "testing", "cli", "demo_app", "__init__"},
+]
+SAME_FLOOR = {
+    ("models", "redirects"),
+    ("settings", "policy"),
+    ("users", "events"),
+    ("pages", "exchange"),
+    ("guard", "exchange"),
+}
+SAME_FLOOR |= {("clients", "events"), ("features", "authorize"), ("cli", "demo_app")}
+LIBRARIES = {
+    "sqlalchemy": {"store"},
+    "authlib": {"models", "client_auth", "server", "features"},
+    "webob": {"exchange", "server"},
+}
+
+
+def floor(module: str) -> int:
+    return next(index for index, names in enumerate(FLOORS) if module in names)
+
+
+def imports() -> list[tuple[str, str, str]]:
+    """(module, imported part of ours or "", imported library or "") for every import that runs."""
+    found = []
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        module = parts[0]
+        tree = ast.parse(path.read_text())
+        for_types = {
+            id(node)
+            for branch in ast.walk(tree)
+            if isinstance(branch, ast.If) and ast.unparse(branch.test) == "TYPE_CHECKING"
+            for node in ast.walk(branch)
+        }
+        for node in ast.walk(tree):
+            if id(node) in for_types:
+                continue
+            if isinstance(node, ast.Import):
+                found += [(module, "", alias.name.split(".")[0]) for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                found.append((module, "", (node.module or "").split(".")[0]))
+            elif isinstance(node, ast.ImportFrom):
+                above = len(parts) - node.level  # 0: the package itself
+                names = [node.module.split(".")[0]] if node.module else [alias.name for alias in node.names]
+                found += [(module, name if above == 0 else module, "") for name in names]
+    return found
+
+
+def test_every_module_has_a_floor_and_imports_from_below() -> None:
+    found = imports()
+    assert len(found) > 100
+    for module, ours, _ in found:
+        if ours and ours != module:
+            assert floor(ours) < floor(module) or (module, ours) in SAME_FLOOR, f"{module} imports {ours}"
+
+
+def test_libraries_stay_in_their_places() -> None:
+    for module, _, library in imports():
+        if library in LIBRARIES:
+            assert module in LIBRARIES[library], f"{module} imports {library}"
+
+
+def test_features_do_not_name_one_another() -> None:
+    names = {path.stem for path in (PACKAGE / "features").glob("*.py")} - {"__init__"}
+    for path in (PACKAGE / "features").glob("*.py"):
+        if path.stem == "__init__":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level == 1:
+                assert node.module not in names, f"{path.stem} imports {node.module}"

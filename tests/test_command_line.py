@@ -1,0 +1,280 @@
+"""The command line, gunicorn, PasteDeploy, the examples and the demo, each as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oauth_gateway.cli import main
+
+ROOT = Path(__file__).parent.parent
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def fetch(url: str, data: bytes | None = None, **headers: str) -> tuple[int, str]:
+    request = urllib.request.Request(url, data, {k.replace("_", "-"): v for k, v in headers.items()})
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=10) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+@contextmanager
+def running(command: list[str], port: int, folder: Path, **environ: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        for _ in range(200):
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                assert process.poll() is None, process.communicate()[0]
+                time.sleep(0.1)
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.communicate(timeout=15)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> list[str]:
+    file = tmp_path / "oauth_gateway.toml"
+    file.write_text('[oauth_gateway]\ndatabase = "sqlite:///x.db"\n[oauth_gateway.scopes]\nread = "Read"\nwrite = "Write"\n')
+    return ["--config", str(file)]
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    assert main([*arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_clients_from_creation_to_deletion(config: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    made = run(capsys, "client", "create", "--client-name", "A", "--redirect-uri", "https://a.test/cb", *config)
+    assert made["client_secret"] and made["grant_types"] == ["authorization_code", "refresh_token"]
+    assert made["scope"] == "read write" and made["token_endpoint_auth_method"] == "client_secret_basic"
+    assert [c["client_id"] for c in run(capsys, "client", "list", *config)] == [made["client_id"]]
+    shown = run(capsys, "client", "show", made["client_id"], *config)
+    assert "client_secret" not in shown and shown["client_name"] == "A"
+    assert run(capsys, "client", "rotate-secret", made["client_id"], *config)["client_secret"] != made["client_secret"]
+    assert run(capsys, "client", "update", made["client_id"], "--scope", "read", *config)["scope"] == "read"
+    assert run(capsys, "client", "disable", made["client_id"], *config)["disabled"] is True
+    assert run(capsys, "client", "enable", made["client_id"], *config)["disabled"] is False
+    assert run(capsys, "client", "delete", made["client_id"], *config)["deleted"] is True
+    assert run(capsys, "client", "list", *config) == []
+    assert main(["client", "list", *config]) == 0 and "CLIENT_ID" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["client", "create", "--redirect-uri", "http://x.test/"], "use https"),
+        (["client", "create", "--grant-type", "password"], "'password' is unknown"),
+        (["client", "create", "--token-endpoint-auth-method", "none"], "public client cannot have client_credentials"),
+        (["client", "create", "--scope", "admin"], "not one of read, write"),
+        (["client", "show", "nobody"], "no such client"),
+        (["user", "disable", "nobody"], "no such account"),
+        (["token", "issue", "--client", "nobody"], "no such client"),
+        (["token", "revoke", "--id", "zz"], "is not an id"),
+        (["token", "revoke", "--id", "12"], "no such token"),
+    ],
+)
+def test_a_mistake_is_one_line(config: list[str], capsys: pytest.CaptureFixture[str], arguments: list[str], says: str) -> None:
+    assert main([*arguments, *config]) == 1
+    captured = capsys.readouterr()
+    assert says in captured.err and captured.err.count("\n") == 1 and captured.out == ""
+
+
+def test_people_and_tokens(config: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    import io
+
+    def pipe(text: str) -> None:
+        monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+    pipe("a good password\n")
+    assert run(capsys, "user", "create", "Ann", "--password-stdin", *config)["username"] == "Ann"
+    pipe("short\n")
+    assert main(["user", "create", "Bob", "--password-stdin", *config]) == 1
+    assert "at least 8" in capsys.readouterr().err
+    pipe("another password\n")
+    run(capsys, "user", "set-password", "ann", "--password-stdin", *config)
+    client = run(capsys, "client", "create", *config)["client_id"]
+    token = run(capsys, "token", "issue", "--client", client, "--user", "ann", "--scope", "read", *config)["access_token"]
+    pipe(token)
+    seen = run(capsys, "token", "inspect", *config)
+    assert seen["active"] and seen["username"] == "Ann" and seen["scope"] == "read"
+    (listed,) = run(capsys, "token", "list", "--user", "Ann", *config)
+    assert listed["id"] == seen["id"]
+    run(capsys, "token", "revoke", "--id", listed["id"], *config)
+    pipe(token)
+    assert run(capsys, "token", "inspect", *config)["active"] is False
+    pipe("nonsense")
+    assert run(capsys, "token", "inspect", *config) == {"active": False}
+    assert run(capsys, "user", "disable", "ann", *config)["disabled"] is True
+    assert run(capsys, "user", "enable", "ann", *config)["disabled"] is False
+    assert run(capsys, "user", "delete", "ann", *config)["deleted"] is True
+    assert run(capsys, "user", "list", *config) == []
+    assert "removed" in run(capsys, "purge", *config)
+    assert run(capsys, "migrate", *config)["schema"] == "up to date"
+
+
+def test_check_and_routes_test(tmp_path: Path, config: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "client", "list", *config)
+    findings = run(capsys, "check", *config)
+    assert {f["level"] for f in findings} == {"ok", "warning"} and any(f["subject"] == "issuer" for f in findings)
+    os.chmod(tmp_path / "x.db", 0o644)
+    assert main(["check", *config]) == 1 and "chmod 600" in capsys.readouterr().out
+    Path(config[1]).write_text('[oauth_gateway]\ndatabase = "sqlite:///x.db"\nroutes = "GET /a public\\n* /** public"\n')
+    os.chmod(tmp_path / "x.db", 0o600)
+    assert main(["check", *config]) == 0 and "every path public" in capsys.readouterr().out
+    assert run(capsys, "routes", "test", "GET", "/a", *config)["decision"] == "public"
+    assert "not canonical" in run(capsys, "routes", "test", "GET", "/a/../b", *config)["reason"]
+
+
+def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "oauth_gateway.cli", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_serve_says_in_one_line_what_is_wrong(tmp_path: Path) -> None:
+    """Contract 9.16"""
+    (tmp_path / "broken.py").write_text("raise RuntimeError('no')\n")
+    (tmp_path / "odd.py").write_text("app = 7\n")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        cases = {
+            ("nothing:app",): "no module 'nothing'",
+            ("json:app",): "has no 'app'",
+            ("json",): "MODULE:APP",
+            ("broken:app",): "RuntimeError: no",
+            ("odd:app",): "not a WSGI app",
+            ("odd:app", "--bind", f"127.0.0.1:{taken.getsockname()[1]}"): "in use",
+            ("odd:app", "--bind", "nonsense"): "HOST:PORT",
+            (): "MODULE:APP",
+            ("odd:app", "--database", "sqlite:////does/not/exist/x.db"): "not a WSGI app",
+            ("--no-app", "--database", "sqlite:////does/not/exist/x.db"): "create it first",
+            ("--no-app", "--config", "missing.toml"): "cannot be read",
+        }
+        for arguments, says in cases.items():
+            bind = () if "--bind" in arguments else ("--bind", f"127.0.0.1:{free_port()}")
+            done = command(tmp_path, "serve", *arguments, *bind)
+            assert done.returncode == 1 and says in done.stderr and done.stderr.count("\n") == 1, (arguments, done.stderr)
+    assert command(tmp_path, "nonsense").returncode == 2
+
+
+def test_the_demo_s_own_words_work(tmp_path: Path) -> None:
+    """R001: the printed commands are pasted into a shell"""
+    port = free_port()
+    with running(["oauth_gateway.cli", "demo", "--bind", f"127.0.0.1:{port}"], port, tmp_path) as process:
+        assert process.stdout is not None
+        printed = ""
+        while "curl -i -H" not in printed:
+            printed += process.stdout.readline()
+        shell = "\n".join(
+            line.strip() for line in printed.splitlines() if line.startswith("  curl") or line.startswith("  TOKEN")
+        )
+        done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=30)
+        assert "401 Unauthorized" in done.stdout and "200 OK" in done.stdout and "The gateway let you in" in done.stdout
+        assert "user name  demo" in printed
+
+
+EXAMPLES = {
+    "smallest": ["-c", f"{ROOT}/gunicorn.conf.py", "examples.smallest:app"],
+    "flask": ["-c", f"{ROOT}/gunicorn.conf.py", "examples.flask_app:app"],
+    "flask preloaded": ["-c", f"{ROOT}/gunicorn.conf.py", "--preload", "examples.flask_app:app"],
+    "django sync": ["-c", f"{ROOT}/gunicorn.conf.py", "-k", "sync", "examples.django_app:app"],
+    "pyramid": ["--paste", f"{ROOT}/examples/pyramid.ini", "-c", f"{ROOT}/gunicorn.conf.py"],
+    "flask gevent": ["-c", f"{ROOT}/gunicorn.conf.py", "-k", "gevent", "examples.flask_app:app"],
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_examples_under_gunicorn(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    port = free_port()
+    base = f"http://127.0.0.1:{port}"
+    with running(["gunicorn", *EXAMPLES[name], "--bind", f"127.0.0.1:{port}"], port, tmp_path):
+        deadline = time.monotonic() + 20
+        while fetch(f"{base}/me")[0] != 401:
+            assert time.monotonic() < deadline, "the worker did not come up"
+            time.sleep(0.1)
+        database = ["--database", f"sqlite:///{tmp_path}/oauth_gateway.db"]
+        client = run(capsys, "client", "create", "--scope", "read", *database)
+        from .conftest import basic
+
+        header = basic(client["client_id"], client["client_secret"])
+        status, text = fetch(f"{base}/token", b"grant_type=client_credentials", Authorization=header)
+        assert status == 200, text
+        token = json.loads(text)["access_token"]
+        for _ in range(8):  # every worker
+            assert fetch(f"{base}/me", Authorization=f"Bearer {token}")[0] == 200
+        assert fetch(f"{base}/token/revoke", f"token={token}".encode(), Authorization=header)[0] == 200
+        for _ in range(8):
+            assert fetch(f"{base}/me", Authorization=f"Bearer {token}")[0] == 401
+        assert fetch(f"{base}/public/../me")[0] == 400 and fetch(f"{base}/me", SCRIPT_NAME="/me")[0] == 401  # F1
+
+
+def test_the_server_alone_from_an_ini(tmp_path: Path) -> None:
+    port = free_port()
+    with running(["gunicorn", "--paste", f"{ROOT}/examples/standalone.ini", "--bind", f"127.0.0.1:{port}"], port, tmp_path):
+        status, text = fetch(f"http://127.0.0.1:{port}/.well-known/oauth-authorization-server")
+        assert status == 200 and json.loads(text)["issuer"] == f"http://127.0.0.1:{port}"
+        assert fetch(f"http://127.0.0.1:{port}/x")[0] == 401
+
+
+def test_serve_runs_an_app_and_one_that_is_a_gateway_already(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "def plain(environ, start_response):\n    start_response('200 OK', [])\n    return [b'ok']\n"
+        "def make():\n    from oauth_gateway import OAuthGateway\n    return OAuthGateway(plain, routes='* /** public')\n"
+    )
+    for target, status in (("mine:plain", 401), ("mine:make()", 200)):
+        port = free_port()
+        with running(["oauth_gateway.cli", "serve", target, "--bind", f"127.0.0.1:{port}"], port, tmp_path):
+            time.sleep(1.5)
+            assert fetch(f"http://127.0.0.1:{port}/x")[0] == status
+
+
+def test_the_readme_names_every_feature() -> None:
+    from oauth_gateway.settings import FEATURES
+
+    readme = (ROOT / "README.md").read_text()
+    for feature in FEATURES:
+        assert re.search(rf"^\| `{feature}` \|", readme, re.MULTILINE), feature
