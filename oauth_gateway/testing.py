@@ -256,7 +256,7 @@ class StoreContract:
 
     def test_purge_deletes_what_expired_and_nothing_else(self) -> None:
         store = self.store()
-        client, _, grant, refresh = self.a_grant(store, "rt")
+        client, _, _, refresh = self.a_grant(store, "rt")
         dead = [self.a_token(client) for _ in range(250)]
         for token in dead:
             store.issue(token)

@@ -19,8 +19,10 @@ from .conftest import World, make_world, send
 CONFUSED = """//admin ///admin /./admin /x/../admin /admin/. /admin/..;/admin /%2e%2e/admin /public/%2e%2e/admin
 /public/%2e%2e%2fadmin /public%2f..%2fadmin /public;/../admin /public/../admin /admin%00 /%00admin /admin%0a /admin%09 /%ff
 /%c0%ae%c0%ae/admin /admin%5c /%5cadmin /public%5c..%5cadmin /public/. /public/..;x/admin /public//x /..""".split()
-PLAIN = """/admin;x=1 /;/admin /admin%3bx /admin/ /ADMIN /Admin /admin%20 /admin. /%61dmin /%2561dmin /caf%C3%A9 /publicX /PUBLIC/x
-/x/authorize /authorizeX /.well-known/x / /publicfoo/x /token.json""".split()
+PLAIN = """/admin;x=1 /;/admin /admin%3bx /admin/ /ADMIN /Admin /admin%20 /admin. /%61dmin /%2561dmin
+/caf%C3%A9 /publicX /PUBLIC/x
+/x/authorize /authorizeX /.well-known/x
+/ /publicfoo/x /token.json""".split()
 
 
 @pytest.mark.parametrize("path", CONFUSED)
