@@ -8,7 +8,6 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from pathlib import Path
 
 from oauth_gateway import OAuthGateway
 from oauth_gateway.clients import Clients

@@ -1,8 +1,8 @@
 """A revoker against readers: no token may be accepted after its revocation was answered.
 
 `python benchmarks/stale.py [SECONDS]`: two reader processes of four threads each and a revoking process on one SQLite file.
-The revoker tells of a revocation, through shared memory, only once it was answered; a reader that has read so before its request
-and is let in all the same counts as stale. Exits with 1 where there was one.
+The revoker tells of a revocation, through shared memory, only once it was answered; a reader that has read so before its
+request and is let in all the same counts as stale. Exits with 1 where there was one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The systems that `run.py` compares, each a WSGI app for gunicorn: bare, a plain dict check, SHA-256 and a dict, the gateway."""
+"""The systems that `run.py` compares, each a WSGI app for gunicorn: bare, a dict check, SHA-256 and a dict, the gateway."""
 
 from __future__ import annotations
 
