@@ -140,7 +140,7 @@ class StoreContract:
         for _ in range(20):
             client, _, grant, code = self.a_grant(store)
             bought = [self.a_token(client, grant_id=grant.id) for _ in range(8)]
-            calls = [lambda t=token, n=code.number: store.redeem(n, Purchase((t,)), NOW) for token in bought]  # type: ignore[misc]
+            calls = [lambda t=token, n=code.number: store.redeem(n, Purchase((t,)), NOW) for token in bought]
             outcomes = [getattr(result, "outcome", result) for result in race(*calls)]
             _expect(outcomes.count(Outcome.WON) == 1, f"one winner: {outcomes}")
             _expect(outcomes.count(Outcome.REPLAYED) == 7, f"the others learn that it was a replay: {outcomes}")
@@ -216,7 +216,7 @@ class StoreContract:
         store = self.store()
         grants = [self.a_grant(store)[2] for _ in range(16)]
         position = store.changes(0).head
-        race(*[lambda g=g: store.revoke_grant(g.id, NOW) for g in grants])  # type: ignore[misc]
+        race(*[lambda g=g: store.revoke_grant(g.id, NOW) for g in grants])
         changes = store.changes(position)
         _expect(changes.head == position + 16 and len(set(changes.entries)) == 16, f"sixteen entries: {changes}")
 
