@@ -65,8 +65,8 @@ def parse_rule(text: str) -> Rule:
     for method in methods:
         if not _METHOD.match(method):
             raise ValueError(f"route {text!r}: the method {method!r} must be upper-case letters, or * for all")
-    pattern = _path_pattern(words[1], text)
-    folded = re.compile(pattern, re.DOTALL | re.IGNORECASE)
+    pattern = _path_pattern(wsgi_path(words[1]), text)
+    folded = re.compile(pattern, re.DOTALL | re.IGNORECASE | re.ASCII)
     return Rule(text, methods, re.compile(pattern, re.DOTALL), folded, _parse_access(words[2:], text))
 
 
@@ -100,6 +100,11 @@ def _parse_access(words: list[str], text: str) -> Access:
     if len(kinds) > 1 or (scopes and kinds not in ([], ["token"])):
         raise ValueError(f"route {text!r}: {' '.join(words)} contradict each other")
     return Access(kinds[0] if kinds else "token", frozenset(scopes))
+
+
+def wsgi_path(path: str) -> str:
+    """A path written by people as PATH_INFO has it: UTF-8 bytes read as latin-1 (PEP 3333)."""
+    return path if path.isascii() else path.encode().decode("latin-1")
 
 
 def not_canonical(path: str) -> str | None:

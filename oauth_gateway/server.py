@@ -20,7 +20,7 @@ from authlib.oauth2.rfc6749 import OAuth2Request
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 
 from . import client_auth, clock, redirects
-from .errors import OAuthError
+from .errors import OAuthError, StoreUnavailable
 from .events import Events
 from .exchange import Answer, Exchange, error_answer, json_answer
 from .models import Client, Grant, User
@@ -391,7 +391,10 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
         """Purge as part of normal work: at most one write in fifty deletes a small batch."""
         self._writes += 1
         if self._writes % 50 == 0:
-            self.store.purge(now)
+            try:
+                self.store.purge(now)
+            except StoreUnavailable as error:  # what was written before is committed and must be answered
+                log.warning("expired rows were not deleted: %s", error)
 
     # -- what grants of Authlib's own making need
 
@@ -408,7 +411,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
         now = clock.now()
         family = None
         if user is not None:
-            person = user if isinstance(user, str) else user.get_user_id()
+            person = self.users.known(user, now).user_id
             family = Grant(
                 new_number(), client.number, person, person, scope or "", self.settings.audience, now, self.ends(now)
             )

@@ -98,7 +98,7 @@ class Tokens:
                 if self._grace is not None:
                     self._trusted_until = now + self._grace
         except StoreUnavailable:
-            self._watch_due = 0.0
+            self._watch_due, self._applied, self._position = 0.0, None, -1  # what comes back may be another database
             if self._grace is None or now >= self._trusted_until:
                 with self._lock:
                     self._drop()

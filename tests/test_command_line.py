@@ -252,6 +252,56 @@ def test_the_examples_under_gunicorn(name: str, tmp_path: Path, capsys: pytest.C
         assert fetch(f"{base}/public/../me")[0] == 400 and fetch(f"{base}/me", SCRIPT_NAME="/me")[0] == 401  # F1
 
 
+def test_streams_and_uploads_pass_without_being_held_in_memory(tmp_path: Path) -> None:
+    """Issue: the body and the response are never buffered; and A026, A027: a refused body does not upset the connection"""
+    (tmp_path / "big.py").write_text(
+        "from oauth_gateway import OAuthGateway\n"
+        "def app(environ, start_response):\n"
+        "    size = 0\n"
+        "    while chunk := environ['wsgi.input'].read(65536):\n"
+        "        size += len(chunk)\n"
+        "    start_response('200 OK', [('X-Size', str(size))])\n"
+        "    return (b'y' * 65536 for _ in range(3200))\n"
+        "app = OAuthGateway(app, routes='* /up public')\n"
+    )
+    port, megabytes = free_port(), 200
+    config = ["-c", f"{ROOT}/gunicorn.conf.py", "--workers", "1", "--bind", f"127.0.0.1:{port}"]
+    with running(["gunicorn", *config, "big:app"], port, tmp_path) as process:
+        while fetch(f"http://127.0.0.1:{port}/x")[0] != 401:
+            time.sleep(0.1)
+        worker = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0]
+
+        def peak() -> int:
+            return int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{worker}/status").read_text())[1]) // 1024  # type: ignore[index]
+
+        before = peak()
+        with socket.create_connection(("127.0.0.1", port), 30) as connection:
+            length = megabytes * 1024 * 1024
+            connection.sendall(f"POST /up HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Length: {length}\r\n\r\n".encode())
+            for _ in range(megabytes):
+                connection.sendall(b"x" * 1024 * 1024)
+            connection.shutdown(socket.SHUT_WR)
+            received = head = b""
+            count = 0
+            while received := connection.recv(1 << 20):
+                head = head or received
+                count += len(received)
+        assert f"X-Size: {length}".encode() in head and count > 200 * 1024 * 1024
+        assert peak() - before < 30, f"{peak() - before} MiB more"
+        with socket.create_connection(("127.0.0.1", port), 10) as connection:
+            refused = f"POST /x HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Length: 60\r\n\r\n"
+            body = "GET /up HTTP/1.1\r\nHost: localhost\r\n\r\n".ljust(60, "x")
+            connection.sendall((refused + body).encode())
+            connection.settimeout(3)
+            answer = b""
+            try:
+                while more := connection.recv(65536):
+                    answer += more
+            except TimeoutError:
+                pass
+        assert answer.startswith(b"HTTP/1.1 401") and answer.count(b"HTTP/1.1") == 1, "the body was not taken for a request"
+
+
 def test_the_server_alone_from_an_ini(tmp_path: Path) -> None:
     port = free_port()
     with running(["gunicorn", "--paste", f"{ROOT}/examples/standalone.ini", "--bind", f"127.0.0.1:{port}"], port, tmp_path):

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..deployment import describe, open_deployment
 from ..errors import ConfigurationError
-from ..policy import Policy, not_canonical
+from ..policy import Policy, not_canonical, wsgi_path
 from ..settings import Settings
 from .context import show
 from .serve import settings_of
@@ -79,12 +79,13 @@ def _check_files(settings: Settings) -> Iterator[Finding]:
 
 def test_route(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
-    reason = not_canonical(arguments.path)
+    path = wsgi_path(arguments.path)
+    reason = not_canonical(path)
     if reason:
         document = {"decision": "refused", "status": 400, "reason": f"the path is not canonical: {reason}"}
         show(arguments, document, [f"refused with 400: the path is not canonical: {reason}"])
         return 0
-    decision = Policy(settings.routes).decide(arguments.method, arguments.path)
+    decision = Policy(settings.routes).decide(arguments.method, path)
     needs = decision.kind + (f" scope={','.join(sorted(decision.scopes))}" if decision.scopes else "")
     rules = [rule.text for rule in decision.rules]
     lines = [f"{arguments.method} {arguments.path} needs: {needs}", *(f"  by the rule  {text}" for text in rules)]

@@ -26,12 +26,12 @@ _CHALLENGE = re.compile(r"[A-Za-z0-9\-._~]{43,128}\Z")
 
 
 class AuthorizationCodeGrant(AuthlibGrant):  # type: ignore[misc]
-    def create_authorization_response(self, redirect_uri: str, grant_user: User) -> tuple[int, str, list[Any]]:
+    def create_authorization_response(self, redirect_uri: str, grant_user: Any) -> tuple[int, str, list[Any]]:
         """Store grant and code; a decision repeated while its code is unredeemed gives the same code again."""
         server, request = self.server, self.request
-        decision = request.decision or Decision(grant_user, b"", new_number(), remember=False)
-        text, credential = server.sealer.issue("ac", decision.number, decision.seed or None)
         now = clock.now()
+        decision = request.decision or Decision(server.users.known(grant_user, now), b"", new_number(), remember=True)
+        text, credential = server.sealer.issue("ac", decision.number, decision.seed or None)
         grant, agreed = self._family(decision, redirect_uri, now)
         code = NewToken(
             credential.number,

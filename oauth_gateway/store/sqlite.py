@@ -71,7 +71,7 @@ class Database:
     @contextmanager
     def write(self, durable: bool = True) -> Iterator[Connection]:
         """A transaction that holds the write lock from its start; `durable` waits for the disk at its commit."""
-        with translated(), self._lock:
+        with translated(), self._turn():
             connection = self._writer
             if connection is None:
                 connection = self._writer = self._engine.connect()
@@ -86,6 +86,16 @@ class Database:
             except BaseException:
                 self._roll_back(connection)
                 raise
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """The writer's lock, waited for no longer than SQLite's own: threads must not queue up behind a locked file."""
+        if not self._lock.acquire(timeout=BUSY_SECONDS):
+            raise StoreUnavailable("the database is busy: other writers did not finish in time")
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _roll_back(self, connection: Connection) -> None:
         try:
