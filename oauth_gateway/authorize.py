@@ -18,8 +18,9 @@ from . import clock, params, redirects
 from .errors import OAuthError
 from .exchange import Answer, Exchange
 from .models import Session, User
+from .request import AuthorizationRequest, Decision
 from .sealing import new_number
-from .server import AuthorizationRequest, AuthorizationServer, Decision
+from .server import AuthorizationServer
 from .sessions import Sessions, new_value, read_cookie, set_cookie
 
 TRANSACTION_SECONDS = 3600  # how long a consent page may stay open

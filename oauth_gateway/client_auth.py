@@ -18,7 +18,8 @@ from .errors import OAuthError
 from .models import Client
 
 if TYPE_CHECKING:
-    from .server import AuthorizationRequest, AuthorizationServer
+    from .request import AuthorizationRequest
+    from .server import AuthorizationServer
 
 WINDOW = 15 * 60  # seconds
 MOST_FAILURES = 50  # from one address for one client_id in the window

@@ -16,66 +16,24 @@ from urllib.parse import quote, urlencode
 import webob
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import AuthorizationServer as AuthlibServer
-from authlib.oauth2.rfc6749 import OAuth2Request
-from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 
 from . import client_auth, clock, redirects
 from .errors import OAuthError, StoreUnavailable
 from .events import Events
 from .exchange import Answer, Exchange, error_answer, json_answer
-from .models import Client, Grant, User
+from .issuing import Minted, Unsaved, mint
+from .models import Client, Grant
 from .pages import Pages
-from .params import Params
+from .request import AuthorizationRequest
 from .sealing import Sealer, new_number
 from .settings import Settings
-from .store import NewToken, Store
+from .store import Store
 from .users import Users
 
 log = logging.getLogger("oauth_gateway")
 logging.getLogger("authlib").setLevel(logging.INFO)  # at DEBUG it writes whole tokens
 Handler = Callable[[Exchange], Answer]
 Check = Callable[["AuthorizationRequest", Client], None]
-
-
-class AuthorizationRequest(OAuth2Request):  # type: ignore[misc]
-    """A protocol request as Authlib sees it, made of strict parameters and of URLs from the issuer."""
-
-    def __init__(self, exchange: Exchange, parameters: Params, path: str) -> None:
-        authorization = exchange.environ.get("HTTP_AUTHORIZATION")
-        super().__init__(exchange.method, exchange.url(path), headers={"Authorization": authorization})
-        self.exchange = exchange
-        self.params = parameters
-        self.payload = BasicOAuth2Payload(parameters)
-        self.decision: Decision | None = None
-
-    @property
-    def args(self) -> Params:
-        return self.params
-
-    @property
-    def form(self) -> Params:
-        return self.params
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What a person decided and how they had logged in; `seed` makes a repeated decision the same decision."""
-
-    user: User
-    seed: bytes
-    number: int
-    remember: bool
-    session: str | None = None
-    auth_time: float | None = None
-    amr: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Minted:
-    """Tokens made but not yet stored: the answer for the client and the rows for the store."""
-
-    answer: dict[str, Any]
-    rows: tuple[NewToken, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,64 +287,6 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
             if resource not in (self.settings.audience, request.exchange.resource):
                 raise OAuthError("invalid_target", "This resource is not served here.")
 
-    def mint(
-        self,
-        client: Client,
-        scope: str,
-        now: float,
-        *,
-        grant: Grant | None = None,
-        refresh: bool = False,
-        refresh_scope: str | None = None,
-        parent: int | None = None,
-        generation: int = 0,
-    ) -> Minted:
-        """New tokens of one answer, not stored yet."""
-        settings = self.settings
-        lifetime = settings.access_token_lifetime
-        if grant is not None and grant.expires is not None:
-            lifetime = max(1, min(lifetime, int(grant.expires - now)))
-        audience = grant.audience if grant else settings.audience
-        text, credential = self.sealer.issue("at")
-        grant_id = grant.id if grant else None
-        rows = [
-            NewToken(
-                credential.number,
-                "access_token",
-                credential.digest,
-                client.number,
-                scope,
-                audience,
-                now,
-                now + lifetime,
-                grant_id,
-            )
-        ]
-        answer: dict[str, Any] = {"access_token": text, "token_type": "Bearer", "expires_in": lifetime}
-        if refresh:
-            text, credential = self.sealer.issue("rt")
-            expires = now + settings.refresh_token_lifetime
-            whole = scope if refresh_scope is None else refresh_scope
-            rows.append(
-                NewToken(
-                    credential.number,
-                    "refresh_token",
-                    credential.digest,
-                    client.number,
-                    whole,
-                    audience,
-                    now,
-                    expires,
-                    grant_id,
-                    parent,
-                    generation,
-                )
-            )
-            answer["refresh_token"] = text
-        if scope:
-            answer["scope"] = scope
-        return Minted(answer, tuple(rows))
-
     def after_write(self, now: float) -> None:
         """Purge as part of normal work: at most one write in fifty deletes a small batch."""
         self._writes += 1
@@ -411,16 +311,14 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
         now = clock.now()
         family = None
         if user is not None:
-            person = self.users.known(user, now).user_id
-            family = Grant(
-                new_number(), client.number, person, person, scope or "", self.settings.audience, now, self.ends(now)
-            )
+            person, audience = self.users.known(user, now).user_id, self.settings.audience
+            family = Grant(new_number(), client.number, person, person, scope or "", audience, now, self.ends(now))
         minted = self.mint(client, scope or "", now, grant=family, refresh=include_refresh_token and family is not None)
-        return _Unsaved(minted, family)
+        return Unsaved(minted, family)
 
     def save_token(self, token: dict[str, Any], request: Any) -> None:
         """Store what `generate_token` made."""
-        if not isinstance(token, _Unsaved):
+        if not isinstance(token, Unsaved):
             raise TypeError("save_token stores the answer of generate_token")
         if token.family is None:
             for row in token.minted.rows:
@@ -428,16 +326,13 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
         else:
             self.store.authorize(token.family, token.minted.rows, None)
 
+    def mint(self, client: Client, scope: str, now: float, **details: Any) -> Minted:
+        """New tokens of one answer, not stored yet; `details` as in `issuing.mint`."""
+        return mint(self.settings, self.sealer, client, scope, now, **details)
+
     def ends(self, now: float) -> float | None:
         """When a grant made now ends, or None for never."""
         return now + self.settings.grant_lifetime if self.settings.grant_lifetime else None
-
-
-class _Unsaved(dict[str, Any]):
-    def __init__(self, minted: Minted, family: Grant | None) -> None:
-        super().__init__(minted.answer)
-        self.minted = minted
-        self.family = family
 
 
 def from_authlib(error: OAuth2Error) -> OAuthError:

@@ -11,6 +11,7 @@ from . import clock
 from .models import Client, Consent, Grant, Secret, Session, User, digest, public_id
 from .sealing import Sealer, new_number
 from .store import NewToken, Outcome, Purchase, Store
+from .tokens import Tokens
 
 NOW = 1_800_000_000.0
 _sealer = Sealer((b"a secret for tests only, 32 bytes+",))
@@ -206,6 +207,39 @@ class StoreContract:
         before = store.epoch()
         store.revoke_token(1, NOW)
         _expect(store.epoch() != before, "rule (d)")
+
+    def test_a_revoker_racing_readers_is_never_overtaken(self) -> None:
+        store = self.store()
+        client = self.a_client(store)
+        tokens = Tokens(store, _sealer, audience="aud", issuer="iss", size=1000, grace=None)
+        answered: set[str] = set()
+        current: list[str] = []
+        done = threading.Event()
+        stale: list[str] = []
+
+        def read() -> None:
+            while not done.is_set():
+                header = current[-1]
+                ended_before = header in answered
+                if tokens.find(header, NOW) is not None and ended_before:
+                    stale.append(header)
+
+        def revoke() -> None:
+            for _ in range(150):
+                text, credential = _sealer.issue("at")
+                new = replace(self.a_token(client), number=credential.number, digest=credential.digest)
+                store.issue(new)
+                current.append(f"Bearer {text}")
+                _expect(tokens.find(current[-1], NOW) is not None, "it is good")
+                store.revoke_token(new.number, NOW)
+                answered.add(current[-1])
+            done.set()
+
+        text, _ = _sealer.issue("at")
+        current.append(f"Bearer {text}")
+        results = race(revoke, read, read, read)
+        done.set()
+        _expect(results == [None] * 4 and not stale, f"stale: {len(stale)}, {results}")
 
     def test_a_position_outside_the_feed_is_not_complete(self) -> None:
         store = self.store()

@@ -11,7 +11,7 @@ FLOORS = [
     {"settings", "models", "params", "policy", "sealing"},
     {"store"},
     {"tokens", "users", "sessions", "events", "deployment"},
-    {"exchange", "client_auth", "pages", "clients", "guard"},
+    {"exchange", "request", "issuing", "client_auth", "pages", "clients", "guard"},
     {"server"},
     {"authorize", "features"},
     {"gateway"},
@@ -22,12 +22,13 @@ SAME_FLOOR = {
     ("settings", "policy"),
     ("users", "events"),
     ("pages", "exchange"),
+    ("request", "exchange"),
     ("guard", "exchange"),
 }
 SAME_FLOOR |= {("clients", "events"), ("features", "authorize"), ("cli", "demo_app")}
 LIBRARIES = {
     "sqlalchemy": {"store"},
-    "authlib": {"models", "client_auth", "server", "features"},
+    "authlib": {"models", "request", "client_auth", "server", "features"},
     "webob": {"exchange", "server"},
 }
 

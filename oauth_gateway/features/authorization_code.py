@@ -17,8 +17,9 @@ from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant as AuthlibGrant
 from .. import clock
 from ..errors import OAuthError
 from ..models import AuthorizationCode, Client, Consent, Grant, User, public_id
+from ..request import AuthorizationRequest, Decision
 from ..sealing import new_number
-from ..server import AuthorizationRequest, AuthorizationServer, Decision
+from ..server import AuthorizationServer
 from ..store import NewToken, Outcome, Purchase
 
 MOST_FAILURES = 5

@@ -13,8 +13,9 @@ from authlib.oauth2.rfc6749.grants import RefreshTokenGrant as AuthlibGrant
 
 from .. import clock
 from ..errors import OAuthError
+from ..issuing import Minted
 from ..models import Client, Token, User
-from ..server import AuthorizationServer, Minted
+from ..server import AuthorizationServer
 from ..store import Outcome, Purchase
 
 
