@@ -22,7 +22,7 @@ from .tokens import Tokens
 
 log = logging.getLogger("oauth_gateway")
 WSGIApplication = Callable[[Environ, StartResponse], Iterable[bytes]]
-_LOOPBACK_HOST = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?\Z")
+_LOOPBACK_HOST = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::([0-9]{1,5}))?\Z")
 _LOOPBACK_PEERS = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1", "", "unix:"})
 _FORWARDED = frozenset(
     {"HTTP_FORWARDED", "HTTP_VIA"} | {f"HTTP_X_FORWARDED_{x}" for x in ("FOR", "HOST", "PROTO", "PORT", "PREFIX", "SERVER")}
@@ -158,8 +158,10 @@ _WRONG_MOUNT = OAuthError("invalid_request", "SCRIPT_NAME must be empty or the p
 
 def _refuse_outsiders(environ: Environ) -> OAuthError | None:
     """Without `issuer` the gateway serves this machine only."""
+    host = _LOOPBACK_HOST.match(environ.get("HTTP_HOST", ""))
     if (
-        _LOOPBACK_HOST.match(environ.get("HTTP_HOST", ""))
+        host is not None
+        and int(host[1] or 80) < 65536
         and environ.get("REMOTE_ADDR", "") in _LOOPBACK_PEERS
         and _FORWARDED.isdisjoint(environ)
     ):

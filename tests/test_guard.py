@@ -236,6 +236,7 @@ def test_without_an_issuer_only_this_machine_is_served(clock: Clock) -> None:
         {"Host": "evil.test"},
         {"Host": "127.0.0.1.evil.test"},
         {"Host": "localhost:80@x"},
+        {"Host": "localhost:99999"},
         {"Host": "127.0.0.1/public?"},
         {"X-Forwarded-For": "1.2.3.4"},
         {"Forwarded": "for=1.2.3.4"},
@@ -322,6 +323,26 @@ def test_a_store_that_is_gone_means_503_but_public_paths_and_garbage_go_on(clock
     assert answer.status_code == 503 and answer.headers["Retry-After"]
     assert world.call("garbage").status_code == 401
     assert world.call(None, "/public/x").status_code == 200
+
+
+def test_a_locked_database_stops_writes_with_503_and_no_reads(
+    clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A095, R085"""
+    import sqlite3
+
+    monkeypatch.setattr("oauth_gateway.store.sqlite.BUSY_SECONDS", 0.2)
+    world = make_world(f"sqlite:///{tmp_path / 'x.db'}", clock)
+    cached, fresh = world.machine_token(), world.machine_token()
+    assert world.call(cached).status_code == 200
+    other = sqlite3.connect(tmp_path / "x.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for answer in (world.token({"grant_type": "client_credentials"}, world.machine), world.revoke(cached, world.machine)):
+        assert answer.status_code == 503 and answer.headers["Retry-After"]
+    assert world.call(cached).status_code == 200 and world.call(fresh).status_code == 200
+    other.execute("ROLLBACK")
+    other.close()
+    assert world.revoke(cached, world.machine).status_code == 200 and world.call(cached).status_code == 401
 
 
 def test_a_stream_and_a_large_upload_pass_untouched(clock: Clock) -> None:
