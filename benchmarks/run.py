@@ -131,18 +131,20 @@ def cpu(master: int) -> float:
 
 def report(results: dict[str, list[tuple[float, float]]]) -> None:
     rates = {system: statistics.median(rate for rate, _ in rows) for system, rows in results.items()}
+    bare = [rate for rate, _ in results["bare app"]]
+    shares = {s: statistics.median(rate / b for (rate, _), b in zip(rows, bare, strict=True)) for s, rows in results.items()}
     costs = {system: statistics.median(cost for _, cost in rows) for system, rows in results.items()}
     lines = [
         "# Results",
         "",
         f"`make bench`: one gunicorn gthread worker on one core, wrk on another, {TOKENS} tokens, strict revocation on SQLite;",
-        f"medians of {ROUNDS} interleaved rounds of {SECONDS} seconds.",
+        f"medians of {ROUNDS} interleaved rounds of {SECONDS} seconds; a share is the median of the shares within a round.",
         "",
         "| system | requests/s | of the bare app | CPU µs a request |",
         "| --- | ---: | ---: | ---: |",
     ]
     for system, rate in rates.items():
-        lines.append(f"| {system} | {rate:.0f} | {rate / rates['bare app']:.3f} | {costs[system]:.1f} |")
+        lines.append(f"| {system} | {rate:.0f} | {shares[system]:.3f} | {costs[system]:.1f} |")
     text = "\n".join(lines) + "\n"
     (HERE / "RESULTS.md").write_text(text)
     print(text)

@@ -46,7 +46,8 @@ IDENTITY = frozenset(
 )
 OVERRIDES = ("HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_X_METHOD_OVERRIDE", "HTTP_X_HTTP_METHOD")
 UNUSUAL = IDENTITY.union(OVERRIDES)
-MOST_PATHS = 8192  # remembered decisions; a flood of paths costs a few microseconds each, never memory
+MOST_PATHS = 8192  # remembered decisions; a flood of paths costs a few microseconds each, and a few megabytes at most
+LONGEST_PATH = 300  # characters; decisions about longer ones are made anew
 _CREDENTIAL = re.compile(r"[A-Za-z0-9\-._~+/]+=*\Z")
 _COOKIE = re.compile(r"(?:__Host-oauth_gateway-[0-9a-f]{8}|oauth_gateway_[0-9]{1,5})=")
 
@@ -125,9 +126,10 @@ class Guard:
         if reason is not None:
             raise OAuthError("invalid_request", f"The path is not canonical: {reason}.")
         decision = self._policy.decide(method, path)
-        if len(self._decisions) >= MOST_PATHS:
-            self._decisions.clear()
-        self._decisions[method, path] = decision
+        if len(path) + len(method) <= LONGEST_PATH:
+            if len(self._decisions) >= MOST_PATHS:
+                self._decisions.clear()
+            self._decisions[method, path] = decision
         return decision
 
     def _drop_unusual(self, environ: Environ, decision: Decision) -> Decision:
