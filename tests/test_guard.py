@@ -416,3 +416,35 @@ def test_no_reader_accepts_a_token_after_its_revocation_was_answered(tmp_path: P
     for reader in readers:
         reader.join()
     assert not stale
+
+
+@pytest.mark.parametrize("mount", ["", "/t1"])
+def test_a_gateway_below_a_path_answers_with_the_issuer_s_urls(clock: Clock, mount: str) -> None:
+    """A011: SCRIPT_NAME is the issuer's path, or a front server has cut it off"""
+    world = make_world("sqlite://", clock, base="https://h.test/t1")
+    mounted = {"SCRIPT_NAME": mount}
+
+    def get(path: str, **headers: str) -> Any:
+        return send(world.gateway, "GET", path, base="https://h.test", environ=mounted, headers=headers)
+
+    assert get("/.well-known/oauth-authorization-server").json["token_endpoint"] == "https://h.test/t1/token"
+    page = get(world.authorize_url())
+    assert page.status_code == 200 and 'action="https://h.test/t1/authorize/login"' in page.text
+    refused = get("/thing").headers["WWW-Authenticate"]
+    assert 'resource_metadata="https://h.test/.well-known/oauth-protected-resource/t1"' in refused
+    assert get("/thing", Authorization=f"Bearer {world.machine_token()}").text == "app"
+    assert send(world.gateway, "GET", "/thing", environ={"SCRIPT_NAME": "/t2"}).status_code == 400
+
+
+def test_two_gateways_in_one_process_keep_apart(clock: Clock) -> None:
+    """A045"""
+    one, two = make_world("sqlite://", clock), make_world("sqlite://", clock, base="https://other.example.com")
+    token = one.machine_token()
+    assert one.call(token).status_code == 200 and two.call(token).status_code == 401
+    browser, other = one.browser(), two.browser()
+    one.log_in(browser)
+    two.log_in(other)
+    assert set(browser.cookies).isdisjoint(other.cookies)
+    other.cookies = {name: next(iter(browser.cookies.values())) for name in other.cookies}
+    assert "Password" in other.open("/authorize/login").text
+    assert two.redeem(one.code()).status_code in (400, 401)
