@@ -145,15 +145,18 @@ class Authorization:
         session, user = signed_in
         server, key, now = self.server, str(transaction["number"]), clock.now()
         client_id = request.client.client_id
+        kind = "allowed" if decision == "allow" else "denied"
+        ends = now + TRANSACTION_SECONDS
+        if server.store.add("decided", key, ends, now):  # one of two decisions at once is the first
+            server.store.add(kind, key, ends, now)
+        elif not server.store.has(kind, key, now):
+            raise OAuthError("invalid_request", "This request was answered before.", 409)
         if decision == "allow":
-            if server.store.has("denied", key, now):
-                raise OAuthError("invalid_request", "This request was answered before.", 409)
             seed = bytes.fromhex(transaction["seed"])
             request.decision = self._decision(session, user, seed, transaction["number"], remember=True)
             answer: Answer = server.create_authorization_response(request, user, grant)
             server.events.emit("consent.allowed", client_id=client_id, user_id=user.user_id, scope=request.scope)
             return answer
-        server.store.add("denied", key, now + TRANSACTION_SECONDS, now)
         server.events.emit("consent.denied", client_id=client_id, user_id=user.user_id)
         raise _redirected(grant, "access_denied", "The person denied the request.")
 
@@ -196,6 +199,8 @@ class Authorization:
             error = OAuthError("invalid_request", "The sign-in page was open for too long, or cookies are off.", 403)
             return self.server.pages.error(error, again=self._start(exchange, following))
         now, name = clock.now(), form.get("username", "")
+        # without prompt=login, which is about to be done; whoever needs proof of it reads auth_time
+        target = self._start(exchange, _without_login_prompt(following))
         try:
             user = self.server.users.log_in(name, form.get("password", ""), exchange.address, now)
         except OAuthError as error:
@@ -208,8 +213,7 @@ class Authorization:
         self.server.events.emit("user.login", user_id=user.user_id, address=exchange.address)
         cookie_name, secure = exchange.cookie
         header = set_cookie(cookie_name, value, secure=secure, lifetime=self.server.settings.session_lifetime)
-        # without prompt=login, which has just been done; whoever needs proof of it reads auth_time
-        return see_other(self._start(exchange, _without_login_prompt(following)), header)
+        return see_other(target, header)
 
     def _login_page(
         self,

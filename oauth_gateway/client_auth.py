@@ -79,6 +79,8 @@ def _mechanism(request: AuthorizationRequest) -> str:
     if credentials is None:
         if named is None:
             raise OAuthError("invalid_request", "The parameter client_id or a Basic header is missing.")
+        if "client_secret" in request.params and "client_assertion" in request.params:
+            raise OAuthError("invalid_request", "More than one way of client authentication was used.")
         return "client_secret_post" if "client_secret" in request.params else "none"
     if "client_secret" in request.params or "client_assertion" in request.params:
         raise OAuthError("invalid_request", "More than one way of client authentication was used.")

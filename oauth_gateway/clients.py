@@ -68,6 +68,7 @@ class Clients:
     def update(self, client: Client, changes: Mapping[str, Any], now: float) -> Client:
         """With the members in `changes` replaced; processes forget what they remember of it."""
         metadata = {**client.metadata, **changes}
+        metadata["response_types"] = ["code"] if "authorization_code" in metadata["grant_types"] else []
         self.check(metadata)
         changed = replace(client, metadata=metadata)
         self._store.update_client(changed, now)

@@ -36,14 +36,14 @@ def open_deployment(settings: Settings, *, adopt_issuer: bool = False) -> tuple[
 def describe(database: str) -> str:
     """The database as an operator finds it: an absolute path, and no password."""
     file = database.removeprefix("sqlite:///")
-    return str(Path(file).absolute()) if file != database else "the database in memory"
+    return str(Path(file).resolve()) if file != database else "the database in memory"
 
 
 def _own_secret(database: str) -> bytes:
     """The secret beside a SQLite file, made once with mode 0600 whoever comes first; a random one for memory."""
     if database == "sqlite://":
         return secrets.token_bytes(32)
-    path = Path(f"{database.removeprefix('sqlite:///')}.secret")
+    path = Path(f"{describe(database)}.secret")
     try:
         if not path.exists():
             made = path.with_name(f"{path.name}.{os.getpid()}.{time.time_ns()}")

@@ -8,12 +8,12 @@ import json
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import webob
 
 from . import params, policy
-from .errors import OAuthError
+from .errors import OAuthError, StoreUnavailable
 from .settings import LOOPBACK, Settings
 
 Environ = dict[str, Any]
@@ -60,6 +60,12 @@ def error_answer(error: OAuthError) -> Answer:
     if error.description:
         document["error_description"] = error.description
     return json_answer(error.status, document, error.headers)
+
+
+def unavailable_answer(error: StoreUnavailable) -> Answer:
+    """503: nothing was decided, and when to ask again."""
+    document = {"error": "temporarily_unavailable", "error_description": "Please try again in a moment."}
+    return json_answer(503, document, [("Retry-After", str(error.retry_after))])
 
 
 class Exchange:
@@ -123,4 +129,4 @@ def loopback_base(environ: Environ) -> str:
     mount = str(environ.get("SCRIPT_NAME", ""))
     if policy.not_canonical(mount or "/"):
         mount = ""
-    return f"http://{environ.get('HTTP_HOST') or '127.0.0.1'}{mount}"
+    return f"http://{environ.get('HTTP_HOST') or '127.0.0.1'}{quote(mount, encoding='latin-1')}"

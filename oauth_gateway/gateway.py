@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from . import settings as doors
 from .deployment import open_deployment
 from .errors import OAuthError, StoreUnavailable
-from .exchange import Answer, Environ, Exchange, StartResponse, error_answer, json_answer, loopback_base
+from .exchange import Answer, Environ, Exchange, StartResponse, error_answer, json_answer, loopback_base, unavailable_answer
 from .features import INSTALL
 from .guard import IDENTITY, Guard, challenge, prefers_page
 from .pages import Pages
@@ -24,10 +24,10 @@ log = logging.getLogger("oauth_gateway")
 WSGIApplication = Callable[[Environ, StartResponse], Iterable[bytes]]
 _LOOPBACK_HOST = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::([0-9]{1,5}))?\Z")
 _LOOPBACK_PEERS = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1", "", "unix:"})
-_FORWARDED = frozenset(
-    {"HTTP_FORWARDED", "HTTP_VIA"} | {f"HTTP_X_FORWARDED_{x}" for x in ("FOR", "HOST", "PROTO", "PORT", "PREFIX", "SERVER")}
+_FORWARDED = ("HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_FORWARDED_")
+_WELL_KNOWN = re.compile(
+    r"/\.well-known/(?:oauth-authorization-server|openid-configuration|jwks\.json|oauth-protected-resource)(?:/|\Z)"
 )
-_WELL_KNOWN = "/.well-known/oauth-"
 
 
 class OAuthGateway:
@@ -82,7 +82,7 @@ class OAuthGateway:
             answer = self._answer(environ)
         except StoreUnavailable as error:
             log.error("%s %s: %s", environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""), error)
-            answer = _unavailable(error)
+            answer = unavailable_answer(error)
         except Exception:
             log.exception("the gateway failed; the request was not let through")
             answer = json_answer(500, {"error": "server_error"})
@@ -102,7 +102,7 @@ class OAuthGateway:
         endpoint = self._endpoints.get(path)
         if endpoint is not None:
             return self._protocol(environ, endpoint)
-        if path.startswith(self._taken) or path in self._exactly_taken or path.startswith(_WELL_KNOWN):
+        if path.startswith(self._taken) or path in self._exactly_taken or _is_well_known(path):
             return self._no_such_page(environ, path)
         try:
             self.guard.admit(environ)
@@ -163,7 +163,7 @@ def _refuse_outsiders(environ: Environ) -> OAuthError | None:
         host is not None
         and int(host[1] or 80) < 65536
         and environ.get("REMOTE_ADDR", "") in _LOOPBACK_PEERS
-        and _FORWARDED.isdisjoint(environ)
+        and not any(name.startswith(_FORWARDED) for name in environ)
     ):
         return None
     return OAuthError(
@@ -174,6 +174,5 @@ def _refuse_outsiders(environ: Environ) -> OAuthError | None:
     )
 
 
-def _unavailable(error: StoreUnavailable) -> Answer:
-    document = {"error": "temporarily_unavailable", "error_description": "Please try again in a moment."}
-    return json_answer(503, document, [("Retry-After", str(error.retry_after))])
+def _is_well_known(path: str) -> bool:
+    return path.startswith("/.well-known/") and _WELL_KNOWN.match(path) is not None

@@ -49,6 +49,7 @@ UNUSUAL = IDENTITY.union(OVERRIDES)
 MOST_PATHS = 8192  # remembered decisions; a flood of paths costs a few microseconds each, and a few megabytes at most
 LONGEST_PATH = 300  # characters; decisions about longer ones are made anew
 _CREDENTIAL = re.compile(r"[A-Za-z0-9\-._~+/]+=*\Z")
+_BEARER = re.compile(r"(?:\A|,)\s*bearer(?:\s|\Z)", re.IGNORECASE)
 _COOKIE = re.compile(r"(?:__Host-oauth_gateway-[0-9a-f]{8}|oauth_gateway_[0-9]{1,5})=")
 
 
@@ -79,7 +80,7 @@ class Guard:
             return
         header = environ.get("HTTP_AUTHORIZATION")
         if decision.kind == "public":
-            if header is not None and header[:6].lower() == "bearer" and not self._forward:
+            if header is not None and not self._forward and _BEARER.search(header):
                 del environ["HTTP_AUTHORIZATION"]
             return
         query = environ.get("QUERY_STRING")
@@ -180,7 +181,7 @@ def _normalised(header: str) -> str:
     """`Bearer x` for any legal spelling of it; another scheme is no bearer token at all."""
     scheme, _, credential = header.replace("\t", " ").partition(" ")
     if scheme.lower() != "bearer":
-        if scheme.lower().startswith("bearer"):
+        if scheme.lower().startswith("bearer") or _BEARER.search(header):
             raise OAuthError("invalid_request", "The Authorization header is malformed.")
         raise OAuthError("", "A bearer token is required.", 401)
     return "Bearer " + credential.strip(" ")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .models import Client, Grant
@@ -15,7 +15,7 @@ from .store import NewToken
 class Minted:
     """Tokens made but not yet stored: the answer for the client and the rows for the store."""
 
-    answer: dict[str, Any]
+    answer: dict[str, Any] = field(repr=False)
     rows: tuple[NewToken, ...]
 
 
@@ -26,6 +26,9 @@ class Unsaved(dict[str, Any]):
         super().__init__(minted.answer)
         self.minted = minted
         self.family = family
+
+    def __repr__(self) -> str:
+        return "Unsaved(…)"
 
 
 def mint(

@@ -31,7 +31,7 @@ class Params(dict[str, str]):
 
 def encode(text: str) -> str:
     """A query string with the same pairs as `text`, every one encoded: safe to stand in a Location header."""
-    return urlencode(parse_qsl(text, keep_blank_values=True))
+    return urlencode(parse_qsl(text, keep_blank_values=True), safe=":/?@!$'()*,;~")
 
 
 def parse(text: str) -> Params:

@@ -39,6 +39,11 @@ class Rule:
     folded: re.Pattern[str]
     access: Access
 
+    @property
+    def is_default(self) -> bool:
+        """Whether the rule says no more than the default does."""
+        return self.text.split()[1] == "/**" and self.access == TOKEN
+
     def matches(self, method: str, path: str, folded: bool = False) -> bool:
         pattern = self.folded if folded else self.path
         return (not self.methods or method in self.methods) and pattern.match(path) is not None
@@ -73,15 +78,26 @@ def parse_rule(text: str) -> Rule:
 def _path_pattern(path: str, text: str) -> str:
     if not path.startswith("/") or not_canonical(path):
         raise ValueError(f"route {text!r}: the path must start with / and have no empty or dot segments")
-    pattern = ""
+    pieces: list[str] = [""]  # between the ** of the rule
     for segment in path.split("/")[1:]:
         if segment == "**":
-            pattern += r"(?:/.*)?"
+            pieces.append("")
         elif "**" in segment:
             raise ValueError(f"route {text!r}: ** stands for whole segments, as in /api/**")
         else:
-            pattern += "/" + re.escape(segment).replace(r"\*", "[^/]*")
-    return pattern + r"\Z"
+            pieces[-1] += "/" + _segment_pattern(segment)
+    if len(pieces) == 1:
+        return pieces[0] + r"\Z"
+    # atomic groups keep matching linear: the leftmost place for a middle piece is as good as any other
+    middle = "".join(rf"(?>(?:/[^/]*)*?{piece}(?=/|\Z))" for piece in pieces[1:-1] if piece)
+    return pieces[0] + middle + r"(?:/.*)?" + pieces[-1] + r"\Z"
+
+
+def _segment_pattern(segment: str) -> str:
+    first, *rest = (re.escape(part) for part in segment.split("*"))
+    if not rest:
+        return first
+    return first + "".join(f"(?>[^/]*?{part})" for part in rest[:-1]) + "[^/]*" + rest[-1]
 
 
 def _parse_access(words: list[str], text: str) -> Access:
@@ -144,13 +160,16 @@ class Policy:
         """What `method` on the canonical `path` needs; several rules decide where spellings of the path differ."""
         spellings = [path]
         if ";" in path:
-            spellings.append(re.sub(r";[^/]*", "", path) or "/")
+            spellings.append(re.sub("/+", "/", re.sub(r";[^/]*", "", path)) or "/")
         for spelling in tuple(spellings):
             spellings.append((spelling[:-1] or "/") if spelling.endswith("/") else spelling + "/")
         rules = [self.rule(method, path)]
         for spelling in spellings:
-            for rule in (self.rule(method, spelling), self.rule(method, spelling, folded=True)):
-                if rule not in rules and rule is not DEFAULT:  # the default decides about the path as it is only
+            upper = method.upper()  # some frameworks do not tell delete from DELETE
+            found = [self.rule(m, s) for m in (method, upper) for s in (spelling, spelling.lower())]
+            for rule in (*found, self.rule(upper, spelling, folded=True)):
+                # what asks for a token on every path decides about the path as it is only, like the default
+                if rule not in rules and rule is not DEFAULT and not rule.is_default:
                     rules.append(rule)
         kinds = {rule.access.kind for rule in rules}
         kind = "token" if "token" in kinds else "optional" if "optional" in kinds else "public"

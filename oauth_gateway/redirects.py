@@ -27,7 +27,7 @@ def refuse_reason(uri: str) -> str | None:
         port = parts.port
     except ValueError:
         return "it is not a URI"
-    if any(name in _OURS for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+    if any(name.partition("[")[0] in _OURS for name, _ in parse_qsl(parts.query.replace(";", "&"), keep_blank_values=True)):
         return "its query already names a parameter of the answer (code, state, error, iss, …)"
     if re.search(r"(?:/|%2f)(?:\.|%2e){1,2}(?:/|%2f|\Z)", parts.path, re.IGNORECASE):
         return "it has a dot segment"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from authlib.oauth2.rfc6749 import OAuth2Request
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
@@ -37,7 +37,7 @@ class Decision:
     """What a person decided and how they had logged in; `seed` makes a repeated decision the same decision."""
 
     user: User
-    seed: bytes
+    seed: bytes = field(repr=False)
     number: int
     remember: bool
     session: str | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ from authlib.oauth2.rfc6749 import AuthorizationServer as AuthlibServer
 from . import client_auth, clock, redirects
 from .errors import OAuthError, StoreUnavailable
 from .events import Events
-from .exchange import Answer, Exchange, error_answer, json_answer
+from .exchange import Answer, Exchange, error_answer, json_answer, unavailable_answer
 from .issuing import Minted, Unsaved, mint
 from .models import Client, Grant
 from .pages import Pages
@@ -32,6 +33,7 @@ from .users import Users
 
 log = logging.getLogger("oauth_gateway")
 logging.getLogger("authlib").setLevel(logging.INFO)  # at DEBUG it writes whole tokens
+SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*\Z")  # RFC 6749 section 3.3
 Handler = Callable[[Exchange], Answer]
 Check = Callable[["AuthorizationRequest", Client], None]
 
@@ -184,7 +186,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
             raise OAuthError("invalid_request", "The parameter client_id is missing.")
         client = self.query_client(client_id)
         if client is None:
-            raise OAuthError("invalid_client", "This client is not known here.", cause=f"client_id {client_id!r}")
+            raise OAuthError("invalid_client", "This client is not known here.", cause=f"client_id {client_id[:200]!r}")
         asked = request.params.get("redirect_uri")
         if asked is None:
             only = client.get_default_redirect_uri()
@@ -245,6 +247,8 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
 
     def _answer(self, request: Any, create: Callable[[AuthorizationRequest], Answer]) -> Any:
         try:
+            if self._exchange(request).method != "POST":
+                raise OAuthError("invalid_request", "Use POST here.", 405, headers=(("Allow", "POST"),))
             made = self.create_oauth2_request(request)
             made.params.refuse_repeated()
             answer = create(made)
@@ -252,6 +256,11 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
             if error.cause:
                 log.info("%s: %s", error.error, error.cause)
             answer = error_answer(error)
+        except StoreUnavailable as error:
+            if not isinstance(request, webob.BaseRequest):
+                raise
+            log.error("%s", error)
+            answer = unavailable_answer(error)
         return answer.as_response() if isinstance(request, webob.BaseRequest) else answer
 
     def get_token_grant(self, request: AuthorizationRequest) -> Any:
@@ -272,7 +281,9 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]
             if self.settings.scopes:
                 words &= frozenset(self.settings.scopes)
             return " ".join(sorted(words))
-        wanted = list(dict.fromkeys(asked.split()))
+        if not SCOPE.match(asked):
+            raise OAuthError("invalid_scope", "The scope is malformed.")
+        wanted = list(dict.fromkeys(asked.split(" ")))
         allowed = client.scopes if not self.settings.scopes else client.scopes & frozenset(self.settings.scopes)
         if not allowed.issuperset(wanted):
             raise OAuthError("invalid_scope", "The client may not have this scope.")

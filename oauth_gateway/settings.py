@@ -24,6 +24,7 @@ LOOPBACK = "loopback"  # audience and realm where no issuer is set
 DEFAULT_FEATURES = ("authorization_code", "refresh_token", "client_credentials", "revocation", "metadata")
 FEATURES = DEFAULT_FEATURES
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+LONGEST = 100 * 365 * 86400  # seconds
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")
 _TRUE = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
@@ -92,10 +93,11 @@ def read_toml(path: Path) -> dict[str, Any]:
     table = document.get("oauth_gateway")
     if not isinstance(table, dict):
         raise ConfigurationError(f"{path}: has no [oauth_gateway] table")
-    return {**table, **_anchored(table.get("database"), path.parent)}
+    return {**table, **anchored(table.get("database"), path.parent)}
 
 
-def _anchored(database: object, folder: Path) -> dict[str, str]:
+def anchored(database: object, folder: Path) -> dict[str, str]:
+    """The `database` entry with a relative SQLite file made relative to `folder`; empty where there is nothing to do."""
     match = re.match(r"sqlite:///(?!/)(.+)", database) if isinstance(database, str) else None
     return {"database": f"sqlite:///{folder.resolve() / match[1]}"} if match else {}
 
@@ -174,12 +176,11 @@ def _flag(value: Any) -> bool:
 
 
 def _duration(value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-        return value
-    match = re.fullmatch(r"\s*([0-9]+)\s*([smhd]?)\s*", value) if isinstance(value, str) else None
-    if match is None or int(match[1]) == 0:
-        raise ValueError('must be a duration: seconds, or text such as "90s", "10m", "1h" or "30d"')
-    return int(match[1]) * _UNITS[match[2] or "s"]
+    match = re.fullmatch(r"\s*([0-9]{1,10})\s*([smhd]?)\s*", value) if isinstance(value, str) else None
+    seconds = int(match[1]) * _UNITS[match[2] or "s"] if match else value
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 < seconds <= LONGEST:
+        raise ValueError('must be a duration of at most 100 years: seconds, or text such as "90s", "10m", "1h" or "30d"')
+    return seconds
 
 
 def _grace(value: Any) -> int:
@@ -191,7 +192,7 @@ def _revocation(value: Any) -> int | None:
 
 
 def _count(value: Any) -> int:
-    if isinstance(value, str) and value.strip().isdigit():
+    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,9}\s*", value):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError("must be a whole number of at least 1")
@@ -204,6 +205,12 @@ def _absolute_uri(value: Any) -> str:
     loopback = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
     if (parts.scheme != "https" and not loopback) or not parts.hostname or "@" in parts.netloc:
         raise ValueError("must be an https URL such as https://api.example.com (http on loopback only)")
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0 or parts.netloc.endswith(":"):
+        raise ValueError("must have a port between 1 and 65535, or none")
     if "?" in text or "#" in text:
         raise ValueError("must have neither a query nor a fragment")
     if not re.fullmatch(r"[A-Za-z0-9\-._~:/\[\]%]+", text) or policy.not_canonical(parts.path or "/"):
@@ -235,7 +242,9 @@ def _database(value: Any) -> str:
 
 
 def _secret(value: Any) -> tuple[bytes, ...]:
-    items = [value] if isinstance(value, (str, bytes)) else list(value)
+    if not isinstance(value, (str, bytes, list, tuple)):
+        raise ValueError("must be text, bytes, or a list of such")
+    items = value.splitlines() if isinstance(value, str) else [value] if isinstance(value, bytes) else list(value)
     secrets: list[bytes] = []
     for item in items:
         if isinstance(item, str) and item.startswith("file:"):

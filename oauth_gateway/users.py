@@ -67,9 +67,11 @@ class Users:
         `get_user_id()`. Names get a row of their own at first sight; a disabled person is refused.
         """
         if isinstance(who, User):
+            if who.disabled is not None:
+                raise OAuthError("access_denied", "This account is disabled.")
             return who
         if isinstance(who, Mapping):
-            who = who.get("name")
+            who = who["name"]
         name = who if isinstance(who, str) else str(who.get_user_id())
         user = self._store.user_named(APPLICATION, normalise(name))
         if user is None:
@@ -97,8 +99,8 @@ class Users:
     def log_in(self, username: str, password: str, address: str, now: float) -> User | None:
         """The person, or None for a wrong name or password; raises OAuthError 429 where guessing is suspected."""
         name = normalise(username)[:255]
-        person = self._sealer.mac("throttle", name)
-        pair = self._sealer.mac("throttle", f"{name}\n{address}")
+        person = self._sealer.mac("throttle name", name)
+        pair = self._sealer.mac("throttle name and address", f"{len(name)}:{name}{address}")
         # counted before it is verified, so that parallel guesses cannot all pass the check
         here = self._store.count("login", pair, WINDOW, now)
         everywhere = self._store.count("login", person, WINDOW, now)

@@ -214,6 +214,32 @@ def test_a_denied_request_cannot_be_allowed_afterwards(world: World) -> None:
     assert browser.open(f"{world.prefix}/authorize", {**form, "decision": "allow"}).status_code == 409
 
 
+def test_an_allowed_request_cannot_be_denied_afterwards(world: World) -> None:
+    """A053, A072"""
+    browser = world.browser()
+    world.log_in(browser)
+    form = hidden(browser.open(world.authorize_url()))
+    assert "code" in query_of(browser.open(f"{world.prefix}/authorize", {**form, "decision": "allow"}).location)
+    assert browser.open(f"{world.prefix}/authorize", {**form, "decision": "deny"}).status_code == 409
+
+
+def test_nobody_can_lock_out_another_address(memory_world: World) -> None:
+    """A056, contract 9.13"""
+    browser = memory_world.browser()
+    for _ in range(12):
+        memory_world.log_in(browser, "ann\n127.0.0.1", "a wrong one")
+    assert memory_world.log_in(browser).status_code == 303
+
+
+def test_a_long_state_survives_the_login(memory_world: World) -> None:
+    """R016"""
+    browser = memory_world.browser()
+    page = browser.open(memory_world.authorize_url(state="x").replace("state=x", "state=" + ":" * 2048))
+    answer = browser.open("/authorize/login", {**hidden(page), "username": "ann", "password": PASSWORD})
+    assert answer.status_code == 303
+    assert query_of(answer.location)["state"] == ":" * 2048
+
+
 def test_two_tabs_do_not_swap_parameters(world: World) -> None:
     """A053"""
     browser = world.browser()

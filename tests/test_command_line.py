@@ -222,7 +222,7 @@ EXAMPLES = {
     "flask": ["-c", f"{ROOT}/gunicorn.conf.py", "examples.flask_app:app"],
     "flask preloaded": ["-c", f"{ROOT}/gunicorn.conf.py", "--preload", "examples.flask_app:app"],
     "django sync": ["-c", f"{ROOT}/gunicorn.conf.py", "-k", "sync", "examples.django_app:app"],
-    "pyramid": ["--paste", f"{ROOT}/examples/pyramid.ini", "-c", f"{ROOT}/gunicorn.conf.py"],
+    "pyramid": ["--paste", "pyramid.ini", "-c", f"{ROOT}/gunicorn.conf.py"],
     "flask gevent": ["-c", f"{ROOT}/gunicorn.conf.py", "-k", "gevent", "examples.flask_app:app"],
 }
 
@@ -231,6 +231,7 @@ EXAMPLES = {
 def test_the_examples_under_gunicorn(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     port = free_port()
     base = f"http://127.0.0.1:{port}"
+    (tmp_path / "pyramid.ini").write_text((ROOT / "examples/pyramid.ini").read_text())  # its database lies beside it
     with running(["gunicorn", *EXAMPLES[name], "--bind", f"127.0.0.1:{port}"], port, tmp_path):
         deadline = time.monotonic() + 20
         while fetch(f"{base}/me")[0] != 401:
@@ -304,7 +305,8 @@ def test_streams_and_uploads_pass_without_being_held_in_memory(tmp_path: Path) -
 
 def test_the_server_alone_from_an_ini(tmp_path: Path) -> None:
     port = free_port()
-    with running(["gunicorn", "--paste", f"{ROOT}/examples/standalone.ini", "--bind", f"127.0.0.1:{port}"], port, tmp_path):
+    (tmp_path / "standalone.ini").write_text((ROOT / "examples/standalone.ini").read_text())
+    with running(["gunicorn", "--paste", "standalone.ini", "--bind", f"127.0.0.1:{port}"], port, tmp_path):
         status, text = fetch(f"http://127.0.0.1:{port}/.well-known/oauth-authorization-server")
         assert status == 200 and json.loads(text)["issuer"] == f"http://127.0.0.1:{port}"
         assert fetch(f"http://127.0.0.1:{port}/x")[0] == 401

@@ -187,6 +187,32 @@ def test_a_method_that_a_header_names_must_be_allowed_too(clock: Clock, name: st
     assert send(world.gateway, "get", "/x").status_code == 401
 
 
+def test_wildcards_match_what_they_say_and_in_linear_time() -> None:
+    """A015, A082"""
+    import time as real
+
+    policy = Policy([parse_rule(f"GET {p} public") for p in ("/f/*-*-*.pdf", "/s/*.*.js", "/d/**/a/**/b", "/x/*", "/y/**")])
+    for path in (
+        "/f/a-b-c.pdf",
+        "/f/--.pdf",
+        "/s/a.b.js",
+        "/d/a/b",
+        "/d/1/2/a/3/b",
+        "/d/a/a/b/b",
+        "/x/",
+        "/x/1",
+        "/y",
+        "/y/1/2",
+    ):
+        assert policy.decide("GET", path).kind == "public", path
+    for path in ("/f/a-b.pdf", "/s/a.js", "/d/ab", "/d/a", "/d/xa/b", "/x", "/x/1/2", "/yy"):
+        assert policy.decide("GET", path).kind == "token" or path == "/x", path
+    start = real.process_time()
+    for path in ("/f/" + "-" * 8000, "/s/" + "." * 8000, "/d" + "/a" * 4000):
+        policy.decide("GET", path)
+    assert real.process_time() - start < 0.5
+
+
 def test_rules_of_every_spelling_must_allow() -> None:
     policy = Policy([parse_rule(r) for r in ("GET /a/** public", "* /a/Secret scope=s", "* /b/ scope=s", "* /** public")])
     assert policy.decide("GET", "/a/x").kind == "public"
@@ -290,7 +316,7 @@ def test_metadata_names_what_exists_and_both_forms_of_its_place(clock: Clock) ->
 
 def test_unknown_paths_below_ours_never_reach_the_app(memory_world: World) -> None:
     """A009, contract section 2"""
-    for path in ("/authorize/", "/authorize/x", "/token/", "/token/introspect", "/.well-known/oauth-x"):
+    for path in ("/authorize/", "/authorize/x", "/token/", "/token/introspect", "/.well-known/jwks.json"):
         assert memory_world.call(memory_world.machine_token(), path).status_code == 404
     assert memory_world.app.calls == 0
 

@@ -168,6 +168,24 @@ def test_five_wrong_verifiers_kill_the_code(world: World) -> None:
     assert world.redeem(code).json["error"] == "invalid_grant"
 
 
+def test_wrong_verifiers_after_the_redemption_do_not_hide_a_replay(world: World) -> None:
+    """R018, R074"""
+    code = world.code()
+    token = world.redeem(code).json["access_token"]
+    for _ in range(6):
+        world.redeem(code, code_verifier="b" * 43)
+    assert world.call(token).status_code == 200
+    world.redeem(code)
+    assert world.call(token).status_code == 401
+
+
+@pytest.mark.parametrize("scope", ["read\twrite", "read\nwrite", "read\u00a0write", " ", "read  write", " read"])
+def test_scopes_are_separated_by_one_blank(memory_world: World, scope: str) -> None:
+    """R025"""
+    answer = memory_world.token({"grant_type": "client_credentials", "scope": scope}, memory_world.machine)
+    assert answer.status_code == 400 and answer.json["error"] == "invalid_scope"
+
+
 def test_a_code_expires(world: World) -> None:
     """R017"""
     code = world.code()

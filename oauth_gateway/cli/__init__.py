@@ -27,11 +27,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OAuthError as error:
         print(f"oauth-gateway: {error.description}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except (OSError, UnicodeError, OverflowError) as error:
+        print(f"oauth-gateway: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 def parser() -> argparse.ArgumentParser:

@@ -27,12 +27,10 @@ def migrate(arguments: argparse.Namespace) -> None:
 
 def purge(arguments: argparse.Namespace) -> None:
     store = Context(arguments).store
-    removed, idle = 0, 0
-    while idle < 2:  # one walk may end in the middle of the table; the second then starts at its beginning
-        batch = store.purge(clock.now(), 1000)
-        removed += batch
-        idle = 0 if batch else idle + 1
+    removed = 0
     if isinstance(store, SqlStore):
+        while (batch := store.purge(clock.now(), 1000)) or not store.walked:
+            removed += batch
         while batch := store.purge_grants(clock.now(), 1000):
             removed += batch
     show(arguments, {"removed": removed}, [f"{removed} expired rows removed"])

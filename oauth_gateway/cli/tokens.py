@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import clock
 from ..errors import ConfigurationError
-from ..models import Grant, Token
+from ..models import Grant, Token, public_id
 from ..sealing import new_number
 from ..server import AuthorizationServer
 from .context import Context, moment, read_secret, show, table
@@ -107,14 +107,19 @@ def revoke(arguments: argparse.Namespace) -> None:
     context = Context(arguments)
     if arguments.id:
         try:
-            token, _ = context.store.token(int(arguments.id, 16), None)
+            token, _ = context.store.token(int(arguments.id, 16) & (2**63 - 1), None)
         except ValueError:
             raise ConfigurationError(f"--id {arguments.id!r}: is not an id; `token list` shows them") from None
     else:
         credential = context.sealer.recognise(read_secret("Token", True))
         token = context.store.token(credential.number, credential.digest)[0] if credential else None
     if token is None:
-        raise ConfigurationError("token: there is no such token, or it has ended already")
+        # of a disabled client or person: ended all the same, so that it does not come back when that is enabled
+        number = int(arguments.id, 16) & (2**63 - 1) if arguments.id else credential.number if credential else 0
+        if not context.store.revoke_token(number, clock.now()):
+            raise ConfigurationError("token: there is no such token, or it has ended already")
+        show(arguments, {"id": public_id(number), "revoked": True}, [f"token {public_id(number)} revoked"])
+        return
     if token.kind == "refresh_token" and token.grant is not None:
         context.store.revoke_grant(token.grant.id, clock.now())
     else:

@@ -59,6 +59,8 @@ class RefreshTokenGrant(AuthlibGrant):  # type: ignore[misc]
 
     def _mint(self, server: AuthorizationServer, client: Client, old: Token, now: float) -> Minted:
         asked = self.request.params.get("scope")
+        if asked is not None:
+            server.scope_for(client, asked)  # well-formed, and what the client may still have
         scope = old.get_scope() if asked is None else " ".join(sorted(set(asked.split())))
         return server.mint(
             client,

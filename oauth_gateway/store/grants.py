@@ -116,8 +116,9 @@ class Grants:
     def fail_code(self, number: int, limit: int, now: float) -> None:
         """Count a wrong verifier; the one that reaches `limit` kills the code."""
         with self.database.write() as connection:
-            connection.execute(update(token).where(token.c.id == number).values(failures=token.c.failures + 1))
-            connection.execute(update(token).where(token.c.id == number, token.c.failures >= limit).values(revoked=now))
+            living = (token.c.id == number, token.c.redeemed.is_(None))  # a redeemed one must stay known as such
+            connection.execute(update(token).where(*living).values(failures=token.c.failures + 1))
+            connection.execute(update(token).where(*living, token.c.failures >= limit).values(revoked=now))
 
     def issue(self, new: NewToken) -> None:
         """Store one token that nothing was redeemed for; its commit need not reach the disk before the answer."""
@@ -172,12 +173,14 @@ class Grants:
                 after = rows[-1].id
         return found
 
-    def revoke_token(self, number: int, now: float) -> None:
+    def revoke_token(self, number: int, now: float) -> bool:
+        """End one token; False where there was nothing left to end."""
         with self.database.write() as connection:
             done = connection.execute(update(token).where(token.c.id == number, token.c.revoked.is_(None)).values(revoked=now))
             if done.rowcount:
                 self._feed(connection, [("token", public_id(number))], now)
         self.database.new_epoch()
+        return done.rowcount == 1
 
     def revoke_grant(self, grant_id: int, now: float) -> None:
         """End the grant: every token of its family is refused from here on."""

@@ -26,7 +26,7 @@ class SqlStore(Registry, Grants):
 
     def __init__(self, url: str) -> None:
         file = url.removeprefix("sqlite://").removeprefix("/")
-        self.path = Path(file).absolute() if file else None
+        self.path = Path(file).resolve() if file else None  # one file, one epoch, whatever links lead to it
         self.database = Database(self.path)
         self._cursor = 0
 
@@ -160,6 +160,11 @@ class SqlStore(Registry, Grants):
             connection.execute(delete(token).where(token.c.id.in_(dead)))
         self._cursor = rows[-1].id if len(rows) == WALK and len(dead) < limit else dead[-1] if len(dead) == limit else 0
         return len(dead)
+
+    @property
+    def walked(self) -> bool:
+        """Whether the purge has reached the end of the tokens and starts at their beginning next."""
+        return self._cursor == 0
 
     def purge_grants(self, now: float, limit: int = 100) -> int:
         """Delete grants without a single token left, and revoked consents; for `oauth-gateway purge`."""

@@ -42,6 +42,7 @@ class Database:
 
     def _reset(self) -> None:
         self._lock = threading.RLock()
+        self._file: tuple[int, int] | None = None
         self._writer: Connection | None = None
         self._durable = True
         self._readers: deque[Connection] = deque()
@@ -64,6 +65,9 @@ class Database:
             connection = sqlite3.connect(
                 self.path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None, cached_statements=256
             )
+        if self.path is not None and self._file is None:
+            found = os.stat(self.path)
+            self._file = (found.st_dev, found.st_ino)
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA wal_autocheckpoint=4000")
         return connection
@@ -81,6 +85,7 @@ class Database:
                 self._durable = durable
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
+                self._refuse_another_file()
                 yield connection
                 connection.exec_driver_sql("COMMIT")
             except BaseException:
@@ -96,6 +101,16 @@ class Database:
             yield
         finally:
             self._lock.release()
+
+    def _refuse_another_file(self) -> None:
+        """A write into a file that is no longer the database would be answered and lost."""
+        if self.path is None:
+            return
+        found = os.stat(self.path)
+        if self._file is None:
+            self._file = (found.st_dev, found.st_ino)
+        if self._file != (found.st_dev, found.st_ino):
+            raise StoreUnavailable(f"{self.path} was replaced while it was in use")
 
     def _roll_back(self, connection: Connection) -> None:
         try:
@@ -115,8 +130,9 @@ class Database:
                         self._writer = self._engine.connect()
                     yield self._writer
                 return
+            pool = self._readers
             try:
-                connection = self._readers.pop()
+                connection = pool.pop()
             except IndexError:
                 connection = self._engine.connect()
             try:
@@ -124,8 +140,8 @@ class Database:
             except BaseException:
                 connection.close()
                 raise
-            if len(self._readers) < MOST_READERS:
-                self._readers.append(connection)
+            if pool is self._readers and len(pool) < MOST_READERS:  # another pool: the file was replaced meanwhile
+                pool.append(connection)
             else:
                 connection.close()
 
@@ -192,6 +208,12 @@ class Database:
                     self._identity = self._files()
             return self._epoch
 
+    def _is_the_same(self) -> bool:
+        try:
+            return self._files() == self._identity and os.stat(str(self.path)).st_size > 0
+        except FileNotFoundError:
+            return False
+
     def _files(self) -> tuple[int, int, int, int]:
         database = os.stat(str(self.path))
         epoch = os.stat(f"{self.path}-epoch")
@@ -204,8 +226,7 @@ class Database:
         with translated(), self._lock:
             if self._epoch is None:
                 self._open_epoch()
-            if self._files() != self._identity:
-                self._identity = None
+            if not self._is_the_same():
                 self._replaced()
                 raise StoreUnavailable(f"{self.path} was replaced while it was in use")
             if self._watcher is None:
