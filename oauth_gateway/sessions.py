@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 
+from .errors import OAuthError
 from .models import Session, User, digest, public_id
 from .sealing import Sealer, new_number
 from .settings import Settings
@@ -43,6 +44,11 @@ class Sessions:
         lifetime = self._settings.session_lifetime
         sid = public_id(new_number()) + secrets.token_hex(8)
         self._store.add_session(Session(digest(value), sid, user.user_id, now, now, now + lifetime, ("pwd",)))
+        current = self._store.user(user.user_id)
+        if current is None or current.password != user.password or current.disabled is not None:
+            # changed while this login was verified; a change after this look ends the session itself
+            self._store.end_session(digest(value), now)
+            raise OAuthError("access_denied", "The account was changed meanwhile. Please sign in again.", 403)
         return value
 
     def end(self, cookie: str, now: float) -> None:

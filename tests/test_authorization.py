@@ -390,6 +390,22 @@ def _renamed(world: World, name: str):  # type: ignore[no-untyped-def]
     return replace(world.confidential, metadata={**world.confidential.metadata, "client_name": name})
 
 
+def test_a_password_changed_during_a_login_ends_that_login(memory_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A050, A072"""
+    world, users = memory_world, memory_world.gateway.server.users
+    log_in = users.log_in
+
+    def overtaken(*arguments: object) -> object:
+        user = log_in(*arguments)  # type: ignore[arg-type]
+        users.set_password(users.named("ann"), "a new password", world.clock())
+        return user
+
+    monkeypatch.setattr(users, "log_in", overtaken)
+    browser = world.browser()
+    assert world.log_in(browser).status_code == 403
+    assert "Password" in browser.open("/authorize/login").text
+
+
 def test_a_disabled_person_is_signed_out(world: World) -> None:
     browser = world.browser()
     world.log_in(browser)
