@@ -56,7 +56,7 @@ def main() -> None:
 
 def prepare(folder: Path) -> dict[str, str]:
     database = f"sqlite:///{folder}/bench.db"
-    gateway = OAuthGateway(None, database=database)
+    gateway = OAuthGateway(None, database=database, issuer="https://api.example.com")
     client, _ = Clients(gateway.settings, gateway.store, gateway.events).create(now=time.time(), scope="read")
     tokens = []
     for _ in range(TOKENS):

@@ -48,4 +48,4 @@ def sha256_check():
 def gateway():
     from oauth_gateway import OAuthGateway
 
-    return OAuthGateway(bare, database=os.environ["BENCH_DATABASE"])
+    return OAuthGateway(bare, database=os.environ["BENCH_DATABASE"], issuer="https://api.example.com")

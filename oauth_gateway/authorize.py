@@ -1,4 +1,4 @@
-"""The authorization endpoint as people meet it: login, consent, decision, logout.
+"""The authorization endpoint as people meet it: consent and decision.
 
 The request is checked before anybody logs in and again at every step; the only thing carried between the steps is its
 query string, so a page that was left open simply starts over. Pages answer navigations only (see `docs/security.md`): the
@@ -12,35 +12,29 @@ import binascii
 import json
 import secrets
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from . import clock, params, redirects
+from .decision import Decision
 from .errors import OAuthError
 from .exchange import Answer, Exchange
-from .models import Session, User
-from .request import AuthorizationRequest, Decision
+from .login import Login
+from .models import Client, Session, User
+from .navigation import refuse_unless_navigation, refuse_unless_same_origin, see_other
+from .request import AuthorizationRequest
 from .sealing import new_number
 from .server import AuthorizationServer
-from .sessions import Sessions, new_value, read_cookie, set_cookie
 
+PATH = "/authorize"
 TRANSACTION_SECONDS = 3600  # how long a consent page may stay open
-MOST_QUERY = 4000  # characters; longer request lines are refused by servers anyway
 
 
 class Authorization:
-    """The pages below /authorize."""
+    """The endpoint, and the consent page."""
 
     def __init__(self, server: AuthorizationServer) -> None:
         self.server = server
-        self.sessions = Sessions(server.settings, server.store, server.sealer)
-
-    def install(self) -> None:
-        endpoint = self.server.endpoint
-        endpoint("/authorize", self.authorize, "authorization_endpoint", methods="GET HEAD POST", people=True)
-        endpoint("/authorize/login", self.login, methods="GET HEAD POST", people=True)
-        endpoint("/authorize/logout", self.logout, methods="GET HEAD POST", people=True)
-
-    # -- /authorize
+        self.login = Login(server)
 
     def authorize(self, exchange: Exchange) -> Answer:
         """GET shows login or consent; POST with `decision` decides, POST without it is the same request as a GET."""
@@ -49,7 +43,7 @@ class Authorization:
             form = exchange.form()
             if "decision" in form:
                 return self._decide(exchange, form)
-            return see_other(self._start(exchange, form.text))
+            return see_other(self.login.start(exchange, form.text))
         query = exchange.query()
         request = AuthorizationRequest(exchange, query, "/authorize")
         try:
@@ -60,35 +54,35 @@ class Authorization:
 
     def _proceed(self, exchange: Exchange, request: AuthorizationRequest, grant: Any) -> Answer:
         prompts = request.params.get("prompt", "").split()
-        signed_in = self._signed_in(exchange)
+        signed_in = self.login.signed_in(exchange)
         if signed_in is None or "login" in prompts:
             if "none" in prompts:
-                raise _redirected(grant, "login_required", "Nobody is signed in.")
-            return self._login_page(exchange, request.params.text, grant=grant)
+                raise grant.request.redirected("login_required", "Nobody is signed in.")
+            return self.login.page(exchange, request.params.text, grant=grant)
         session, user = signed_in
         if "consent" not in prompts and self._agreed_before(grant, user):
             request.decision = self._decision(session, user, secrets.token_bytes(32), new_number(), remember=False)
             answer: Answer = self.server.create_authorization_response(request, user, grant)
             return answer
         if "none" in prompts:
-            raise _redirected(grant, "consent_required", "The person has to agree first.")
+            raise grant.request.redirected("consent_required", "The person has to agree first.")
         return self._consent_page(exchange, request, grant, session, user)
 
     def _agreed_before(self, grant: Any, user: User) -> bool:
         """Whether the same was agreed to before; a client that anybody can claim to be is always asked."""
         client, uri = grant.request.client, grant.redirect_uri
-        if client.is_public or not uri.startswith("https://"):
+        if client.is_public or not grant.authenticates_client or not uri.startswith("https://"):
             return False
         audience = self.server.settings.audience
         known = self.server.store.consent(user.user_id, client.number, uri, audience)
-        return known is not None and set(known.scope.split()).issuperset((grant.request.scope or "").split())
+        return known is not None and self.server.scopes.covers(known.scope, grant.request.scope or "")
 
     # -- consent
 
     def _consent_page(
         self, exchange: Exchange, request: AuthorizationRequest, grant: Any, session: Session, user: User
     ) -> Answer:
-        cookie = self._cookie(exchange) or ""
+        cookie = self.login.cookie(exchange) or ""
         transaction = {
             "query": request.params.text,
             "sid": session.sid,
@@ -108,10 +102,10 @@ class Authorization:
             scopes=scopes,
             username=user.username,
             action=exchange.url("/authorize"),
-            csrf=self.sessions.form_token(cookie, "consent"),
+            csrf=self.login.sessions.form_token(cookie, "consent"),
             transaction=base64.urlsafe_b64encode(sealed).decode(),
             logout_action=exchange.url("/authorize/logout"),
-            logout_csrf=self.sessions.form_token(cookie, "logout"),
+            logout_csrf=self.login.sessions.form_token(cookie, "logout"),
             next=request.params.text,
         )
 
@@ -119,14 +113,14 @@ class Authorization:
         """The decision of the person to whom the consent page was shown, in the browser that it was shown to."""
         refuse_unless_same_origin(exchange)
         form.refuse_repeated()
-        cookie = self._cookie(exchange)
-        if not self.sessions.form_is_ours(cookie, "consent", form.get("csrf", "")):
+        cookie = self.login.cookie(exchange)
+        if not self.login.sessions.form_is_ours(cookie, "consent", form.get("csrf", "")):
             raise OAuthError("invalid_request", "This page was not meant for this browser, or it is too old.", 403)
         transaction = self._transaction(cookie or "", form.get("transaction", ""))
-        signed_in = self._signed_in(exchange)
+        signed_in = self.login.signed_in(exchange)
         fresh = clock.now() - transaction["made"] < TRANSACTION_SECONDS
         if signed_in is None or signed_in[0].sid != transaction["sid"] or not fresh:
-            return see_other(self._start(exchange, transaction["query"]))
+            return see_other(self.login.start(exchange, transaction["query"]))
         request = AuthorizationRequest(exchange, params.parse(transaction["query"]), "/authorize")
         try:
             grant = self.server.get_consent_grant(request)
@@ -144,7 +138,8 @@ class Authorization:
     ) -> Answer:
         session, user = signed_in
         server, key, now = self.server, str(transaction["number"]), clock.now()
-        client_id = request.client.client_id
+        address = request.exchange.address
+        known = {"client_id": request.client.client_id, "user_id": user.user_id, "address": address}
         kind = "allowed" if decision == "allow" else "denied"
         ends = now + TRANSACTION_SECONDS
         if server.store.add("decided", key, ends, now):  # one of two decisions at once is the first
@@ -155,10 +150,10 @@ class Authorization:
             seed = bytes.fromhex(transaction["seed"])
             request.decision = self._decision(session, user, seed, transaction["number"], remember=True)
             answer: Answer = server.create_authorization_response(request, user, grant)
-            server.events.emit("consent.allowed", client_id=client_id, user_id=user.user_id, scope=request.scope)
+            server.events.emit("consent.allowed", **known, scope=request.scope)
             return answer
-        server.events.emit("consent.denied", client_id=client_id, user_id=user.user_id)
-        raise _redirected(grant, "access_denied", "The person denied the request.")
+        server.events.emit("consent.denied", **known)
+        raise grant.request.redirected("access_denied", "The person denied the request.")
 
     def _transaction(self, cookie: str, text: str) -> dict[str, Any]:
         try:
@@ -173,160 +168,34 @@ class Authorization:
     def _decision(self, session: Session, user: User, seed: bytes, number: int, *, remember: bool) -> Decision:
         return Decision(user, seed, number, remember, session.sid, session.auth_time, session.amr)
 
-    # -- login and logout
 
-    def login(self, exchange: Exchange) -> Answer:
-        """The login form; without a pending request it ends on a page that says who is signed in."""
-        refuse_unless_navigation(exchange)
-        if exchange.method == "POST":
-            return self._log_in(exchange)
-        signed_in = self._signed_in(exchange)
-        if signed_in is None:
-            return self._login_page(exchange, "")
-        return self.server.pages.render(
-            "account",
-            username=signed_in[1].username,
-            action=exchange.url("/authorize/logout"),
-            csrf=self.sessions.form_token(self._cookie(exchange) or "", "logout"),
-        )
-
-    def _log_in(self, exchange: Exchange) -> Answer:
-        refuse_unless_same_origin(exchange)
-        form = exchange.form()
-        form.refuse_repeated()
-        cookie, following = self._cookie(exchange), form.get("next", "")
-        if not self.sessions.form_is_ours(cookie, "login", form.get("csrf", "")):
-            error = OAuthError("invalid_request", "The sign-in page was open for too long, or cookies are off.", 403)
-            return self.server.pages.error(error, again=self._start(exchange, following))
-        now, name = clock.now(), form.get("username", "")
-        # without prompt=login, which is about to be done; whoever needs proof of it reads auth_time
-        target = self._start(exchange, _without_login_prompt(following))
-        try:
-            user = self.server.users.log_in(name, form.get("password", ""), exchange.address, now)
-        except OAuthError as error:
-            return self._login_page(
-                exchange, following, message=error.description, name=name, status=error.status, headers=error.headers
-            )
-        if user is None:
-            return self._login_page(exchange, following, message="Name or password is not right.", name=name, status=400)
-        value = self.sessions.start(user, cookie, now)
-        self.server.events.emit("user.login", user_id=user.user_id, address=exchange.address)
-        cookie_name, secure = exchange.cookie
-        header = set_cookie(cookie_name, value, secure=secure, lifetime=self.server.settings.session_lifetime)
-        return see_other(target, header)
-
-    def _login_page(
-        self,
-        exchange: Exchange,
-        query: str,
-        *,
-        grant: Any = None,
-        message: str = "",
-        name: str = "",
-        status: int = 200,
-        headers: tuple[tuple[str, str], ...] = (),
-    ) -> Answer:
-        cookie = self._cookie(exchange)
-        if cookie is None:
-            cookie_name, secure = exchange.cookie
-            cookie = new_value()
-            headers = (*headers, set_cookie(cookie_name, cookie, secure=secure, lifetime=None))
-        if grant is None and query:
-            grant = self._validated(exchange, query)
-        return self.server.pages.render(
-            "login",
-            status,
-            headers=headers,
-            leads_to=redirects.form_action_source(grant.redirect_uri) if grant else "",
-            client_name=grant.request.client.name if grant else "",
-            message=message,
-            username=name or (grant.request.params.get("login_hint", "")[:255] if grant else ""),
-            action=exchange.url("/authorize/login"),
-            csrf=self.sessions.form_token(cookie, "login"),
-            next=query,
-        )
-
-    def _validated(self, exchange: Exchange, query: str) -> Any:
-        try:
-            return self.server.get_consent_grant(AuthorizationRequest(exchange, params.parse(query), "/authorize"))
-        except OAuthError:
-            return None  # /authorize will say so after the login
-
-    def logout(self, exchange: Exchange) -> Answer:
-        """GET asks, POST ends the session."""
-        refuse_unless_navigation(exchange)
-        cookie = self._cookie(exchange)
-        if exchange.method != "POST":
-            if self._signed_in(exchange) is not None:
-                return self.login(exchange)
-            return self.server.pages.render("logged_out", login_url=exchange.url("/authorize/login"))
-        refuse_unless_same_origin(exchange)
-        form = exchange.form()
-        if not self.sessions.form_is_ours(cookie, "logout", form.get("csrf", "")):
-            raise OAuthError("invalid_request", "This page was not meant for this browser, or it is too old.", 403)
-        signed_in = self._signed_in(exchange)
-        self.sessions.end(cookie or "", clock.now())
-        if signed_in is not None:
-            self.server.events.emit("user.logout", user_id=signed_in[1].user_id)
-        cookie_name, secure = exchange.cookie
-        gone = set_cookie(cookie_name, "", secure=secure, lifetime=0)
-        if form.get("next"):
-            return see_other(self._start(exchange, form["next"]), gone)
-        return self.server.pages.render("logged_out", headers=(gone,), login_url=exchange.url("/authorize/login"))
-
-    # -- small things
-
-    def _cookie(self, exchange: Exchange) -> str | None:
-        return read_cookie(exchange.environ.get("HTTP_COOKIE", ""), exchange.cookie[0])
-
-    def _signed_in(self, exchange: Exchange) -> tuple[Session, User] | None:
-        return self.sessions.find(self._cookie(exchange), clock.now())
-
-    def _start(self, exchange: Exchange, query: str) -> str:
-        """The address at which the request starts again, or the sign-in page where there is none."""
-        encoded = params.encode(query)
-        if not encoded:
-            return exchange.url("/authorize/login")
-        if len(encoded) > MOST_QUERY:
-            raise OAuthError("invalid_request", f"The request is longer than {MOST_QUERY} characters.", 413)
-        return f"{exchange.url('/authorize')}?{encoded}"
+def install(server: AuthorizationServer) -> None:
+    """Serve the endpoint and its pages, once for all features that have an authorization request."""
+    if server.settings.prefix + PATH in server.endpoints:
+        return
+    endpoint = Authorization(server)
+    server.check(check_parameters)
+    server.check(lambda request, client: server.check_resource(request))
+    for path, handler, member in (
+        (PATH, endpoint.authorize, "authorization_endpoint"),
+        ("/authorize/login", endpoint.login.login, None),
+        ("/authorize/logout", endpoint.login.logout, None),
+    ):
+        server.endpoint(path, handler, member, methods="GET HEAD POST", people=True)
+    server.metadata(authorization_response_iss_parameter_supported=True, prompt_values_supported=["none", "login", "consent"])
 
 
-def refuse_unless_navigation(exchange: Exchange) -> None:
-    """Refuse what a script, frame or image asked for, where the browser says so (Fetch Metadata)."""
-    destination = exchange.environ.get("HTTP_SEC_FETCH_DEST", "document")
-    mode = exchange.environ.get("HTTP_SEC_FETCH_MODE", "navigate")
-    if destination != "document" or mode != "navigate":
-        raise OAuthError("access_denied", "This page opens in a browser window of its own only.", 403)
-
-
-def refuse_unless_same_origin(exchange: Exchange) -> None:
-    """Refuse a form that was not posted from one of our own pages."""
-    parts = urlsplit(exchange.base)
-    origin = exchange.environ.get("HTTP_ORIGIN")
-    site = exchange.environ.get("HTTP_SEC_FETCH_SITE", "same-origin")
-    if origin != f"{parts.scheme}://{parts.netloc}" or site != "same-origin":
-        raise OAuthError("access_denied", "This form was not sent from this site.", 403)
-
-
-def see_other(location: str, *headers: tuple[str, str]) -> Answer:
-    return Answer(303, [("Location", location), ("Cache-Control", "no-store"), *headers])
-
-
-def _redirected(grant: Any, error: str, description: str) -> OAuthError:
-    state = grant.request.params.get("state")
-    return OAuthError(error, description, redirect_uri=grant.redirect_uri, state=state)
-
-
-def _without_login_prompt(query: str) -> str:
-    """The query without `login` among its prompts."""
-    found = params.parse(query)
-    prompts = found.get("prompt", "").split()
-    if "login" not in prompts or "prompt" in found.repeated:
-        return query
-    rest = " ".join(word for word in prompts if word != "login")
-    pairs = [(name, value) for name, values in found.every.items() for value in values if name != "prompt"]
-    return urlencode([*pairs, ("prompt", rest)] if rest else pairs)
+def check_parameters(request: AuthorizationRequest, client: Client) -> None:
+    """What is not supported is refused rather than ignored where ignoring it would change the meaning."""
+    for name in ("request", "request_uri"):
+        if name in request.params:
+            raise OAuthError(f"{name}_not_supported", f"The parameter {name} is not supported.")
+    mode = "fragment" if request.fragment else "query"
+    if request.params.get("response_mode", mode) != mode:
+        raise OAuthError("invalid_request", f"response_mode must be {mode}.")
+    prompts = request.params.get("prompt", "").split()
+    if not {"none", "login", "consent"}.issuperset(prompts) or ("none" in prompts and len(prompts) > 1):
+        raise OAuthError("invalid_request", "prompt must be none alone, or login or consent.")
 
 
 def _host(uri: str) -> str:

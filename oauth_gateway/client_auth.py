@@ -15,7 +15,7 @@ from authlib.oauth2 import OAuth2Error
 
 from . import clock
 from .errors import OAuthError
-from .models import Client
+from .models import Client, Secret
 
 if TYPE_CHECKING:
     from .request import AuthorizationRequest
@@ -60,11 +60,11 @@ def by_nothing(query_client: QueryClient, request: AuthorizationRequest) -> Clie
 
 def _with_secret(query_client: QueryClient, client_id: str, secret: str) -> Client | None:
     client = query_client(client_id)
-    if client is None:
-        return None
-    return client if client.check_client_secret(secret) else None
+    good = (client or NOBODY).check_client_secret(secret)  # the same work for a client that does not exist
+    return client if good else None
 
 
+NOBODY = Client("", secrets=(Secret("0" * 64, 0),))
 METHODS: dict[str, Callable[[QueryClient, Any], Client | None]] = {
     "client_secret_basic": by_basic,
     "client_secret_post": by_post,
@@ -72,31 +72,66 @@ METHODS: dict[str, Callable[[QueryClient, Any], Client | None]] = {
 }
 
 
-def _mechanism(request: AuthorizationRequest) -> str:
-    """The one mechanism that the request uses; more than one is an error (RFC 6749 section 2.3)."""
-    credentials = basic_credentials(request.headers.get("Authorization"))
-    named = request.params.get("client_id")
-    if credentials is None:
-        if named is None:
-            raise OAuthError("invalid_request", "The parameter client_id or a Basic header is missing.")
-        if "client_secret" in request.params and "client_assertion" in request.params:
-            raise OAuthError("invalid_request", "More than one way of client authentication was used.")
-        return "client_secret_post" if "client_secret" in request.params else "none"
-    if "client_secret" in request.params or "client_assertion" in request.params:
-        raise OAuthError("invalid_request", "More than one way of client authentication was used.")
-    if named is not None and named != credentials[0]:
-        raise OAuthError("invalid_request", "client_id differs from the one in the Basic header.")
-    return "client_secret_basic"
-
-
-def authenticate(server: AuthorizationServer, ask: Callable[..., Client], request: AuthorizationRequest) -> Client:
-    """The client by the request's own mechanism; `ask` is Authlib's registry of methods."""
-    mechanism = _mechanism(request)
-    try:
-        client: Client = ask(request, [mechanism], "token")
+def authenticate(
+    server: AuthorizationServer, ask: Callable[..., Client], request: AuthorizationRequest, methods: Any, endpoint: str
+) -> Client:
+    """The client by the request's own mechanism; `ask` is Authlib's registry, `methods` what the endpoint allows or None."""
+    client = _by_own_method(server, ask, request, endpoint)
+    mechanism = _mechanism(request, endpoint, client is not None)
+    if client is not None:
         return client
+    try:
+        if methods is None or mechanism in methods:
+            client = ask(request, [mechanism], endpoint)
+            return client
     except OAuth2Error:
         pass
+    raise _refused(server, request, mechanism)
+
+
+def _by_own_method(
+    server: AuthorizationServer, ask: Callable[..., Client], request: AuthorizationRequest, endpoint: str
+) -> Client | None:
+    """The client by a method that was registered beside the built-in ones."""
+    for method in server.published["token_endpoint_auth_methods_supported"]:
+        if method not in METHODS:
+            try:
+                return ask(request, [method], endpoint)
+            except OAuth2Error:
+                continue
+    return None
+
+
+def _mechanism(request: AuthorizationRequest, endpoint: str, own: bool) -> str:
+    """The one mechanism that the request uses; more than one is an error (RFC 6749 section 2.3). An `own` one counts too."""
+    header = request.headers.get("Authorization")
+    credentials = basic_credentials(header)
+    named = request.params.get("client_id")
+    used = [name for name in ("client_secret", "client_assertion") if name in request.params]
+    if own or credentials is not None or (header and named):
+        used.append("header")
+    if len(used) + (own and credentials is not None) > 1 or (header and credentials is None and named and not own):
+        raise OAuthError("invalid_request", "More than one way of client authentication was used.")
+    if own:
+        return "own"
+    if credentials is not None:
+        if named is not None and named != credentials[0]:
+            raise OAuthError("invalid_request", "client_id differs from the one in the Basic header.")
+        return "client_secret_basic"
+    if header:
+        raise OAuthError("invalid_client", "This Authorization scheme authenticates no client.", 401, headers=_challenge())
+    if named is None and endpoint != "token":
+        raise OAuthError("invalid_client", "Client authentication is missing.", 401, headers=_challenge())
+    if named is None:
+        raise OAuthError("invalid_request", "The parameter client_id or a Basic header is missing.")
+    return "client_secret_post" if "client_secret" in request.params else "none"
+
+
+def _refused(server: AuthorizationServer, request: AuthorizationRequest, mechanism: str) -> OAuthError:
+    """The refusal, which tells the outside nothing of the cause; guessing is counted.
+
+    The right secret still gets in afterwards: one of 256 random bits is not guessed, and nobody locks a client out.
+    """
     credentials = basic_credentials(request.headers.get("Authorization"))
     client_id = credentials[0] if credentials else request.params.get("client_id", "")
     address = request.exchange.address
@@ -105,14 +140,9 @@ def authenticate(server: AuthorizationServer, ask: Callable[..., Client], reques
     failures = server.store.count("client", key, WINDOW, clock.now())
     if failures.value > MOST_FAILURES:
         retry = (("Retry-After", str(failures.remaining)),)
-        raise OAuthError("slow_down", "Too many failed attempts.", 429, headers=retry)
-    raise OAuthError(
-        "invalid_client",
-        "Client authentication failed.",
-        401,
-        headers=_challenge(),
-        cause=_cause(server, client_id, mechanism),
-    )
+        return OAuthError("slow_down", "Too many failed attempts.", 429, headers=retry)
+    cause = _cause(server, client_id, mechanism)
+    return OAuthError("invalid_client", "Client authentication failed.", 401, headers=_challenge(), cause=cause)
 
 
 def _cause(server: AuthorizationServer, client_id: str, mechanism: str) -> str:
@@ -124,7 +154,7 @@ def _cause(server: AuthorizationServer, client_id: str, mechanism: str) -> str:
         return f"client {client_id!r} is disabled"
     if client.auth_method != mechanism:
         return f"client {client_id!r} used {mechanism} but is registered for {client.auth_method}"
-    return f"client {client_id!r} sent a wrong secret"
+    return f"client {client_id!r} sent a wrong secret, or this endpoint does not take {mechanism}"
 
 
 def _challenge() -> tuple[tuple[str, str], ...]:

@@ -16,9 +16,10 @@ from .sealing import new_number
 from .settings import Settings
 from .store import Store
 
-GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
+GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials", "implicit", "password")
 PUBLIC = "none"
 AUTH_METHODS = ("client_secret_basic", "client_secret_post", PUBLIC)
+_URI = re.compile(r"(?:urn|https):[\x21-\x7e]{1,200}\Z")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")
 
 
@@ -39,6 +40,8 @@ class Clients:
         grant_types: Iterable[str] = (),
         scope: str | None = None,
         token_endpoint_auth_method: str | None = None,
+        allowed_origins: Iterable[str] | None = None,
+        may_introspect: bool = False,
     ) -> tuple[Client, str | None]:
         """A new client and its secret, which is shown this once; None for a public client."""
         uris = list(redirect_uris)
@@ -47,10 +50,14 @@ class Clients:
             "client_name": client_name,
             "redirect_uris": uris,
             "grant_types": grants,
-            "response_types": ["code"] if "authorization_code" in grants else [],
+            "response_types": _response_types(grants),
             "scope": " ".join(self._settings.scopes) if scope is None else scope,
             "token_endpoint_auth_method": token_endpoint_auth_method or "client_secret_basic",
         }
+        if allowed_origins is not None:
+            metadata["allowed_origins"] = list(allowed_origins)
+        if may_introspect:
+            metadata["may_introspect"] = True
         self.check(metadata)
         secret = None if token_endpoint_auth_method == PUBLIC else secrets.token_urlsafe(32)
         stored = (Secret(digest(secret).hex(), now),) if secret else ()
@@ -68,7 +75,7 @@ class Clients:
     def update(self, client: Client, changes: Mapping[str, Any], now: float) -> Client:
         """With the members in `changes` replaced; processes forget what they remember of it."""
         metadata = {**client.metadata, **changes}
-        metadata["response_types"] = ["code"] if "authorization_code" in metadata["grant_types"] else []
+        metadata["response_types"] = _response_types(metadata["grant_types"])
         self.check(metadata)
         changed = replace(client, metadata=metadata)
         self._store.update_client(changed, now)
@@ -91,23 +98,14 @@ class Clients:
 
     def check(self, metadata: Mapping[str, Any]) -> None:
         """Refuse metadata that cannot work or would be unsafe."""
-        grants, uris = metadata["grant_types"], metadata["redirect_uris"]
-        for grant in grants:
-            if grant not in GRANT_TYPES:
-                raise ConfigurationError(f"grant_types: {grant!r} is unknown; allowed are {', '.join(GRANT_TYPES)}")
-        method = metadata["token_endpoint_auth_method"]
-        if method not in AUTH_METHODS:
-            raise ConfigurationError(
-                f"token_endpoint_auth_method: {method!r} is unknown; allowed are {', '.join(AUTH_METHODS)}"
-            )
-        if method == "none" and "client_credentials" in grants:
-            raise ConfigurationError("grant_types: a public client cannot have client_credentials; give it a secret")
-        if "authorization_code" in grants and not uris:
-            raise ConfigurationError("redirect_uris: authorization_code needs at least one redirect URI")
-        for uri in uris:
+        self._check_grants(metadata)
+        for uri in metadata["redirect_uris"]:
             reason = redirects.refuse_reason(uri)
             if reason:
                 raise ConfigurationError(f"redirect_uris: {uri!r} cannot be registered: {reason}")
+        for origin in metadata.get("allowed_origins", ()):
+            if not redirects.is_origin(origin):
+                raise ConfigurationError(f"allowed_origins: {origin!r} is not an origin such as https://app.example.com")
         for scope in metadata["scope"].split():
             if not _SCOPE.match(scope):
                 raise ConfigurationError(f"scope: {scope!r} is not a scope")
@@ -115,3 +113,28 @@ class Clients:
                 raise ConfigurationError(f"scope: {scope!r} is not one of {', '.join(self._settings.scopes)}")
         if any(ord(c) < 32 for c in metadata["client_name"]) or len(metadata["client_name"]) > 200:
             raise ConfigurationError("client_name: must be at most 200 visible characters")
+
+    def _check_grants(self, metadata: Mapping[str, Any]) -> None:
+        """How the client may get tokens, and how it shows who it is; both may be URIs of a deployment's own parts."""
+        grants, method = metadata["grant_types"], metadata["token_endpoint_auth_method"]
+        for grant in grants:
+            if grant not in GRANT_TYPES and not _URI.match(grant):
+                raise ConfigurationError(f"grant_types: {grant!r} is unknown; allowed are {', '.join(GRANT_TYPES)}")
+            if grant in ("implicit", "password") and grant not in self._settings.features:
+                raise ConfigurationError(f"grant_types: {grant} is switched off; add it to `features` if you cannot do without")
+        if method not in AUTH_METHODS and not _URI.match(method):
+            allowed = ", ".join(AUTH_METHODS)
+            raise ConfigurationError(f"token_endpoint_auth_method: {method!r} is unknown; allowed are {allowed}")
+        if method == PUBLIC and "client_credentials" in grants:
+            raise ConfigurationError("grant_types: a public client cannot have client_credentials; give it a secret")
+        if method == PUBLIC and metadata.get("may_introspect"):
+            raise ConfigurationError("may_introspect: a public client cannot show who asks; give it a secret")
+        if method != PUBLIC and metadata.get("allowed_origins"):
+            raise ConfigurationError("allowed_origins: are for the scripts of public clients; a script cannot keep a secret")
+        if not metadata["redirect_uris"] and not {"authorization_code", "implicit"}.isdisjoint(grants):
+            raise ConfigurationError("redirect_uris: authorization_code and implicit need at least one redirect URI")
+
+
+def _response_types(grants: Iterable[str]) -> list[str]:
+    """The response types that go with grant types (RFC 7591 section 2.1)."""
+    return [kind for grant, kind in (("authorization_code", "code"), ("implicit", "token")) if grant in grants]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
+from typing import Any
 
 _OUTSIDE = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
 
@@ -16,8 +18,10 @@ class OAuthError(Exception):
     """What the other side of the protocol is told.
 
     `error` is a registered code, `description` one sentence for a developer, `status` the HTTP status, `headers` extra
-    response headers. `redirect_uri` is set only once it was checked against the client: without it the error is a page
-    or a JSON document and is never sent anywhere. `cause` is for the operator's log and never leaves the server.
+    response headers, `scope` what the challenge of RFC 6750 names.
+    `redirect_uri` is set only once it was checked against the client, and `fragment` says where in it the error belongs;
+    without it the error is a page or a JSON document and is never sent anywhere. `cause` is for the operator's log and never
+    leaves the server.
     """
 
     def __init__(
@@ -27,8 +31,10 @@ class OAuthError(Exception):
         status: int = 400,
         *,
         headers: tuple[tuple[str, str], ...] = (),
+        scope: str = "",
         redirect_uri: str | None = None,
         state: str | None = None,
+        fragment: bool = False,
         cause: str = "",
     ) -> None:
         super().__init__(f"{error}: {description}")
@@ -36,9 +42,34 @@ class OAuthError(Exception):
         self.description = legal_description(description)
         self.status = status
         self.headers = headers
+        self.scope = scope
         self.redirect_uri = redirect_uri
         self.state = state
+        self.fragment = fragment
         self.cause = cause
+
+
+class StepUpRequired(OAuthError):
+    """Raised by `environ["oauth_gateway.require"]` where the token is not good enough for what the app is about to do.
+
+    Where it leaves the app, the gateway answers with it. A framework that catches exceptions itself answers with it too: it is
+    a WSGI application, and `answer(environ)` has `status`, `headers` and `body` (see `docs/step-up.md`).
+    """
+
+    def __init__(self, error: str, description: str, status: int, scopes: Iterable[str]) -> None:
+        words = sorted({word for text in scopes for word in text.split()})
+        for word in words:
+            if _OUTSIDE.search(word):
+                raise ValueError(f"oauth_gateway.require: {word!r} is not a scope")
+        super().__init__(error, description, status, scope=" ".join(words))
+
+    def answer(self, environ: dict[str, Any]) -> Any:
+        """The refusal as an answer to the request with this WSGI environ."""
+        return environ["oauth_gateway.refuse"](environ, self)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        body: Iterable[bytes] = self.answer(environ)(environ, start_response)
+        return body
 
 
 class ConfigurationError(Exception):

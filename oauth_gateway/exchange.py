@@ -8,12 +8,14 @@ import json
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import webob
+from webob.headers import EnvironHeaders
 
 from . import params, policy
 from .errors import OAuthError, StoreUnavailable
+from .models import Client
 from .settings import LOOPBACK, Settings
 
 Environ = dict[str, Any]
@@ -62,10 +64,18 @@ def error_answer(error: OAuthError) -> Answer:
     return json_answer(error.status, document, error.headers)
 
 
-def unavailable_answer(error: StoreUnavailable) -> Answer:
+def unavailable(error: StoreUnavailable) -> OAuthError:
     """503: nothing was decided, and when to ask again."""
-    document = {"error": "temporarily_unavailable", "error_description": "Please try again in a moment."}
-    return json_answer(503, document, [("Retry-After", str(error.retry_after))])
+    retry = (("Retry-After", str(error.retry_after)),)
+    return OAuthError("temporarily_unavailable", "Please try again in a moment.", 503, headers=retry)
+
+
+def redirect_answer(uri: str, members: dict[str, Any], *, fragment: bool = False) -> Answer:
+    """Send the browser to a client's redirect URI with `members` in its query or fragment (RFC 6749 sections 4.1.2, 4.2.2)."""
+    encoded = urlencode(members, quote_via=quote)
+    location = f"{uri}#{encoded}" if fragment else f"{uri}{'&' if '?' in uri else '?'}{encoded}"
+    headers = [("Location", location), ("Referrer-Policy", "no-referrer"), ("Cache-Control", "no-store")]
+    return Answer(303, headers)  # 303, so that a posted form is never posted on (RFC 9700 section 4.12)
 
 
 class Exchange:
@@ -76,6 +86,16 @@ class Exchange:
         self.settings = settings
         self.method: str = environ["REQUEST_METHOD"]
         self.base = settings.issuer or loopback_base(environ)
+        self.client: Client | None = None  # once it has authenticated
+
+    @property
+    def request(self) -> webob.Request:
+        """The same as a WebOb request, for views of one's own."""
+        return webob.Request(self.environ)
+
+    @property
+    def headers(self) -> EnvironHeaders:
+        return EnvironHeaders(self.environ)
 
     def url(self, path: str) -> str:
         """The absolute URL of one of our endpoints."""
@@ -92,22 +112,7 @@ class Exchange:
 
     @property
     def address(self) -> str:
-        """The client's address; behind a trusted proxy the last one that such a proxy did not add itself."""
-        address = str(self.environ.get("REMOTE_ADDR") or "")
-        claimed = str(self.environ.get("HTTP_X_FORWARDED_FOR", "")).split(",")
-        while claimed and self._is_trusted(address):
-            nearer = claimed.pop().strip()
-            if not nearer:
-                break
-            address = nearer
-        return address[:64]
-
-    def _is_trusted(self, address: str) -> bool:
-        try:
-            parsed = ipaddress.ip_address(address or "127.0.0.1")  # a unix socket has no address
-        except ValueError:
-            return False
-        return any(parsed in network for network in self.settings.trusted_proxies)
+        return client_address(self.environ, self.settings)
 
     @property
     def cookie(self) -> tuple[str, bool]:
@@ -122,6 +127,28 @@ class Exchange:
 
     def form(self) -> params.Params:
         return params.read_form(self.environ)
+
+
+def client_address(environ: Environ, settings: Settings) -> str:
+    """The client's address; behind a trusted proxy the last one that such a proxy did not add itself."""
+    address = str(environ.get("REMOTE_ADDR") or "")
+    claimed = str(environ.get("HTTP_X_FORWARDED_FOR", "")).split(",")
+    while claimed and _is_trusted(address, settings):
+        nearer = claimed.pop().strip()
+        if not nearer:
+            break
+        address = nearer
+    return address[:64]
+
+
+def _is_trusted(address: str, settings: Settings) -> bool:
+    if not settings.trusted_proxies:
+        return False
+    try:
+        parsed = ipaddress.ip_address(address or "127.0.0.1")  # a unix socket has no address
+    except ValueError:
+        return False
+    return any(parsed in network for network in settings.trusted_proxies)
 
 
 def loopback_base(environ: Environ) -> str:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import urlsplit
 
 from . import settings as doors
+from .cors import Cors, is_preflight
 from .deployment import open_deployment
-from .errors import OAuthError, StoreUnavailable
-from .exchange import Answer, Environ, Exchange, StartResponse, error_answer, json_answer, loopback_base, unavailable_answer
+from .errors import OAuthError, StepUpRequired, StoreUnavailable
+from .events import Events, subscribers
+from .exchange import Answer, Environ, Exchange, StartResponse, error_answer, unavailable
 from .features import INSTALL
-from .guard import IDENTITY, Guard, challenge, prefers_page
+from .guard import IDENTITY, Guard
 from .pages import Pages
+from .refusals import Refusals, prefers_page
 from .server import AuthorizationServer, Endpoint
 from .settings import LOOPBACK, Settings
 from .tokens import Tokens
@@ -24,7 +27,6 @@ log = logging.getLogger("oauth_gateway")
 WSGIApplication = Callable[[Environ, StartResponse], Iterable[bytes]]
 _LOOPBACK_HOST = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::([0-9]{1,5}))?\Z")
 _LOOPBACK_PEERS = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1", "", "unix:"})
-_FORWARDED = ("HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_FORWARDED_")
 _WELL_KNOWN = re.compile(
     r"/\.well-known/(?:oauth-authorization-server|openid-configuration|jwks\.json|oauth-protected-resource)(?:/|\Z)"
 )
@@ -55,7 +57,7 @@ class OAuthGateway:
         self.app = app
         self.settings = settings
         self.store, sealer = open_deployment(settings)
-        self.server = AuthorizationServer(settings, self.store, sealer)
+        self.server = AuthorizationServer(settings, self.store, sealer, Events(subscribers(settings.events)))
         self.server.pages = Pages(settings, wrapped=app is not None)
         self.events = self.server.events
         for feature in settings.features:
@@ -67,90 +69,88 @@ class OAuthGateway:
             issuer=settings.issuer or LOOPBACK,
             size=settings.cache_size,
             grace=settings.revocation,
+            effective=lambda scopes: self.server.scopes.effective(scopes),
         )
-        self.guard = Guard(settings, tokens)
-        self._endpoints = {
-            (path if endpoint.anywhere else settings.prefix + path): endpoint
-            for path, endpoint in self.server.endpoints.items()
-        }
+        self._cors = Cors(self.store)
+        served = "metadata" in settings.features
+        self._refusals = Refusals(settings, self.server.pages, self.events, self._cors, metadata=served)
+        self.guard = Guard(settings, tokens, self._refusals)
+        self._known = self.guard.known
+        self._endpoints = self.server.endpoints
         self._taken = tuple(f"{settings.prefix}/{name}/" for name in ("authorize", "token"))
         self._exactly_taken = frozenset(name[:-1] for name in self._taken)
         self._mounts = frozenset({"", settings.issuer_path}) if settings.issuer else None
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:
-            answer = self._answer(environ)
+            place = (environ["REQUEST_METHOD"], environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", ""))
+            decision = self._known.get(place)
+            answer = self._look(environ, place) if decision is None or self._mounts is None else None
+            if answer is None:
+                self.guard.admit(environ, decision or self._known.get(place) or self.guard.decide(place))
+        except OAuthError as error:
+            answer = self._refusals.answer(environ, error)
         except StoreUnavailable as error:
             log.error("%s %s: %s", environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""), error)
-            answer = unavailable_answer(error)
+            answer = self._failure(environ, unavailable(error))
         except Exception:
             log.exception("the gateway failed; the request was not let through")
-            answer = json_answer(500, {"error": "server_error"})
+            answer = self._failure(environ, OAuthError("server_error", "Something went wrong here.", 500))
         if answer is not None:
-            return answer(environ, start_response)
-        return self.app(environ, start_response)  # type: ignore[misc]
+            return answer(environ, start_response)  # type: ignore[no-any-return]
+        try:
+            body: Iterable[bytes] = self.app(environ, start_response)  # type: ignore[misc]
+            return body
+        except StepUpRequired as refusal:
+            refused: Answer = refusal.answer(environ)
+            exc_info = sys.exc_info()  # the app may have started an answer of its own (PEP 3333)
+            return refused(environ, lambda status, headers: start_response(status, headers, exc_info))
 
-    def _answer(self, environ: Environ) -> Answer | None:
-        """The answer to give, or None where the app may be called with the environ as it is now."""
-        path = environ.get("PATH_INFO", "")
-        if self._mounts is None:
-            refusal = _refuse_outsiders(environ)
-        else:
-            refusal = None if environ.get("SCRIPT_NAME", "") in self._mounts else _WRONG_MOUNT
+    def _look(self, environ: Environ, place: tuple[str, str, str]) -> Any:
+        """The answer where the request is not for the app, else None: it is then the guard's to decide."""
+        _, mount, path = place
+        refusal = _refuse_outsiders(environ) if self._mounts is None else _WRONG_MOUNT
+        if self._mounts and mount in self._mounts:
+            refusal = None
         if refusal is not None:
-            return error_answer(refusal)
+            return self._failure(environ, refusal)
         endpoint = self._endpoints.get(path)
         if endpoint is not None:
             return self._protocol(environ, endpoint)
-        if path.startswith(self._taken) or path in self._exactly_taken or _is_well_known(path):
-            return self._no_such_page(environ, path)
-        try:
-            self.guard.admit(environ)
-        except OAuthError as error:
-            return self._refusal(environ, error)
-        return None if self.app is not None else self._no_such_page(environ, path)
+        if self.app is None or path.startswith(self._taken) or path in self._exactly_taken or _is_well_known(path):
+            return self._failure(environ, OAuthError("not_found", "There is nothing at this address.", 404))
+        return None
+
+    def _failure(self, environ: Environ, error: OAuthError) -> Answer:
+        """JSON, or a page below /authorize and for a browser elsewhere."""
+        path = environ.get("PATH_INFO", "")
+        below = f"{self.settings.prefix}/authorize"
+        people = path == below or path.startswith(below + "/")
+        machines = path in self._endpoints or path.startswith(f"{self.settings.prefix}/token/") or _is_well_known(path)
+        if people or (not machines and prefers_page(environ)):
+            return self.server.pages.error(error)
+        return error_answer(error)
 
     # -- the protocol road
 
-    def _protocol(self, environ: Environ, endpoint: Endpoint) -> Answer:
+    def _protocol(self, environ: Environ, endpoint: Endpoint) -> Any:
         for name in IDENTITY:
             environ.pop(name, None)
         exchange = Exchange(environ, self.settings)
+        if endpoint.scripts and is_preflight(environ):
+            return self._cors.preflight(environ)
         try:
             if exchange.method not in endpoint.methods:
                 allowed = ", ".join(sorted(endpoint.methods))
                 raise OAuthError("invalid_request", f"Use {allowed} here.", 405, headers=(("Allow", allowed),))
-            return endpoint.handler(exchange)
+            answer = endpoint.handler(exchange)
         except OAuthError as error:
             if error.cause:
                 log.info("%s: %s", error.error, error.cause)
-            return self.server.pages.error(error) if endpoint.people else error_answer(error)
-
-    def _no_such_page(self, environ: Environ, path: str) -> Answer:
-        error = OAuthError("not_found", "There is nothing at this address.", 404)
-        people = path.startswith(f"{self.settings.prefix}/authorize")
-        return self.server.pages.error(error) if people else error_answer(error)
-
-    # -- the protected road's refusals
-
-    def _refusal(self, environ: Environ, error: OAuthError) -> Answer:
-        headers = [("Vary", "Accept")]
-        if error.error in ("", "invalid_token", "insufficient_scope", "invalid_request"):
-            value = challenge(error, self.settings.audience, self._resource_metadata(environ))
-            headers.append(("WWW-Authenticate", value))
-        if prefers_page(environ):
-            page = self.server.pages.error(OAuthError(error.error or "unauthorized", error.description, error.status))
-            return Answer(page.status, [*page.headers, *headers], page.body)
-        document = {"error": error.error or "unauthorized", "error_description": error.description}
-        return json_answer(error.status, document, headers)
-
-    def _resource_metadata(self, environ: Environ) -> str | None:
-        """The address of the protected resource's metadata: from the settings, never from Host where issuer is set."""
-        if "/.well-known/oauth-protected-resource" not in self.server.endpoints:
-            return None
-        resource = self.settings.resource or self.settings.issuer or loopback_base(environ)
-        parts = urlsplit(resource)
-        return f"{parts.scheme}://{parts.netloc}/.well-known/oauth-protected-resource{parts.path.rstrip('/')}"
+            answer = self.server.pages.error(error) if endpoint.people else error_answer(error)
+        if endpoint.scripts and isinstance(answer, Answer):
+            answer.headers = [*answer.headers, *self._cors.headers(environ, exchange.client)]
+        return answer
 
 
 _WRONG_MOUNT = OAuthError("invalid_request", "SCRIPT_NAME must be empty or the path of the issuer.")
@@ -163,7 +163,9 @@ def _refuse_outsiders(environ: Environ) -> OAuthError | None:
         host is not None
         and int(host[1] or 80) < 65536
         and environ.get("REMOTE_ADDR", "") in _LOOPBACK_PEERS
-        and not any(name.startswith(_FORWARDED) for name in environ)
+        and "HTTP_FORWARDED" not in environ
+        and "HTTP_VIA" not in environ
+        and "HTTP_X_FORWARDED_" not in "\n".join(environ)  # any such header, in one search
     ):
         return None
     return OAuthError(

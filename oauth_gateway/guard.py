@@ -7,20 +7,26 @@ epoch, a dict look-up for the token. Everything unusual leaves it for a slower f
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import quote, unquote_plus
 
 from . import clock
-from .errors import OAuthError, StoreUnavailable
-from .exchange import Environ
-from .models import Token
+from .cors import is_preflight
+from .errors import OAuthError, StepUpRequired, StoreUnavailable
+from .exchange import Answer, Environ
+from .models import LACKS_SCOPE, Token
 from .policy import Decision, Policy, not_canonical
+from .refusals import Refusals
 from .settings import Settings
 from .tokens import Tokens
 
+Place = tuple[str, str, str]  # method, SCRIPT_NAME, PATH_INFO
+
 # what outsiders could set to be taken for somebody: dropped on every path before anything is judged
 IDENTITY = frozenset(
-    {"REMOTE_USER", "AUTH_TYPE", "oauth_gateway.token", "oauth_gateway.claims", "oauth_gateway.require"}
+    {"REMOTE_USER", "AUTH_TYPE", "oauth_gateway.token", "oauth_gateway.claims", "oauth_gateway.require", "oauth_gateway.refuse"}
     | {
         "HTTP_" + name
         for name in (
@@ -47,6 +53,7 @@ IDENTITY = frozenset(
 OVERRIDES = ("HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_X_METHOD_OVERRIDE", "HTTP_X_HTTP_METHOD")
 UNUSUAL = IDENTITY.union(OVERRIDES)
 MOST_PATHS = 8192  # remembered decisions; a flood of paths costs a few microseconds each, and a few megabytes at most
+PREFLIGHT = Decision("public", frozenset())
 LONGEST_PATH = 300  # characters; decisions about longer ones are made anew
 _CREDENTIAL = re.compile(r"[A-Za-z0-9\-._~+/]+=*\Z")
 _BEARER = re.compile(r"(?:\A|,)\s*bearer(?:\s|\Z)", re.IGNORECASE)
@@ -56,60 +63,83 @@ _COOKIE = re.compile(r"(?:__Host-oauth_gateway-[0-9a-f]{8}|oauth_gateway_[0-9]{1
 class Guard:
     """Decides about the requests for the wrapped app."""
 
-    def __init__(self, settings: Settings, tokens: Tokens) -> None:
+    def __init__(self, settings: Settings, tokens: Tokens, refusals: Refusals) -> None:
         self._policy = Policy(settings.routes)
         self._tokens = tokens
+        self._refusals = refusals
         self._forward = settings.forward_authorization
         self._identity_headers = settings.identity_headers
-        self._decisions: dict[tuple[str, str], Decision] = {}
+        self.known: dict[Place, Decision] = {}
 
-    def admit(self, environ: Environ) -> None:
+    def decide(self, place: Place) -> Decision:
+        """What a request to `place` (method, SCRIPT_NAME, PATH_INFO) needs; raises OAuthError for a path that could mean two
+        things. The answer is remembered in `known`.
+        """
+        method, _, path = place
+        path = path or "/"
+        reason = not_canonical(path)
+        if reason is not None:
+            raise OAuthError("invalid_request", f"The path is not canonical: {reason}.")
+        decision = self._answering(self._policy.decide(method, path))
+        if len(path) + len(method) <= LONGEST_PATH:
+            if len(self.known) >= MOST_PATHS:
+                self.known.clear()
+            self.known[place] = decision
+        return decision
+
+    def admit(self, environ: Environ, decision: Decision) -> None:
         """Make `environ` what the app may see, or raise OAuthError (or StoreUnavailable) before the app is called."""
-        method = environ["REQUEST_METHOD"]
-        decision = self._decisions.get((method, environ.get("PATH_INFO") or "/"))
-        if decision is None:
-            decision = self._decide(method, environ.get("PATH_INFO") or "/")
         if not environ.keys().isdisjoint(UNUSUAL):
             decision = self._drop_unusual(environ, decision)
         if "HTTP_COOKIE" in environ and "oauth_gateway" in environ["HTTP_COOKIE"]:
             _cut_cookies(environ)
-        environ["oauth_gateway.token"] = None
-        if method == "OPTIONS" and _is_preflight(environ):
+        header = environ.get("HTTP_AUTHORIZATION")
+        if environ["REQUEST_METHOD"] == "OPTIONS" and is_preflight(environ):
             for name in ("HTTP_AUTHORIZATION", "HTTP_COOKIE", *OVERRIDES):
                 environ.pop(name, None)
-            return
-        header = environ.get("HTTP_AUTHORIZATION")
+            return self._without_token(environ, PREFLIGHT)
         if decision.kind == "public":
             if header is not None and not self._forward and _BEARER.search(header):
                 del environ["HTTP_AUTHORIZATION"]
-            return
+            return self._without_token(environ, decision)
         query = environ.get("QUERY_STRING")
         if query and ("access_token" in query or "%" in query) and _names_a_token(query):
             raise OAuthError("invalid_request", "A token must not be sent in the query string.")
         if header is None:
             if decision.kind == "optional":
-                return
+                return self._without_token(environ, decision)
             raise OAuthError("", "A bearer token is required.", 401)
-        token = self._token(header)
+        try:
+            token = self._tokens.find(header, clock.now()) if header[:7] == "Bearer " else None
+        except StoreUnavailable:
+            token = None  # the slower look tells garbage from what could be a token
+        if token is None:
+            token = self._token(header)
         if not decision.scopes <= token.scopes:
-            raise OAuthError(
-                "insufficient_scope",
-                "The token lacks a scope that is needed here.",
-                403,
-                cause=" ".join(sorted(decision.scopes)),
-            )
+            raise OAuthError("insufficient_scope", LACKS_SCOPE, 403, scope=" ".join(sorted(decision.scopes)))
         if not self._forward:
             del environ["HTTP_AUTHORIZATION"]
         environ["oauth_gateway.token"] = token
+        environ["oauth_gateway.require"] = token.require
+        environ["oauth_gateway.refuse"] = decision.refuse
         environ["AUTH_TYPE"] = "Bearer"
         if token.username is not None:
             environ["REMOTE_USER"] = _wsgi_text(token.username)
         if self._identity_headers:
             _add_identity_headers(environ, token)
 
+    def _without_token(self, environ: Environ, decision: Decision) -> None:
+        environ["oauth_gateway.token"] = None
+        environ["oauth_gateway.require"] = _require_a_token if decision.kind == "optional" else _require_in_vain
+        environ["oauth_gateway.refuse"] = decision.refuse
+
+    def _step_up(self, decision: Decision, environ: Environ, error: StepUpRequired) -> Answer:
+        """The answer to what the app demanded: it names that together with what the rule asks for already."""
+        scope = " ".join(sorted(decision.scopes.union(error.scope.split())))
+        return self._refusals.answer(environ, OAuthError(error.error, error.description, error.status, scope=scope))
+
     def _token(self, header: str) -> Token:
-        if header[:7] != "Bearer ":
-            header = _normalised(header)
+        header = _normalised(header)
         try:
             token = self._tokens.find(header, clock.now())
         except StoreUnavailable:
@@ -122,17 +152,6 @@ class Guard:
             raise OAuthError("invalid_token", "The token is unknown, expired or revoked.", 401)
         return token
 
-    def _decide(self, method: str, path: str) -> Decision:
-        reason = not_canonical(path)
-        if reason is not None:
-            raise OAuthError("invalid_request", f"The path is not canonical: {reason}.")
-        decision = self._policy.decide(method, path)
-        if len(path) + len(method) <= LONGEST_PATH:
-            if len(self._decisions) >= MOST_PATHS:
-                self._decisions.clear()
-            self._decisions[method, path] = decision
-        return decision
-
     def _drop_unusual(self, environ: Environ, decision: Decision) -> Decision:
         """Without spoofed identity; where a header names another method, that one must be allowed too."""
         for name in IDENTITY:
@@ -143,38 +162,22 @@ class Guard:
                 named = self._policy.decide(other.strip().upper()[:32], environ.get("PATH_INFO") or "/")
                 kinds = (decision.kind, named.kind)
                 kind = "token" if "token" in kinds else "optional" if "optional" in kinds else "public"
-                decision = Decision(kind, decision.scopes | named.scopes, decision.rules + named.rules)
+                scopes, rules = decision.scopes | named.scopes, decision.rules + named.rules
+                decision = self._answering(Decision(kind, scopes, rules))
         return decision
 
-
-def challenge(error: OAuthError, realm: str, resource_metadata: str | None) -> str:
-    """The WWW-Authenticate value of a refusal (RFC 6750 section 3, RFC 9728 section 5.1)."""
-    parts = [f'Bearer realm="{realm}"']
-    if error.error:
-        parts += [f'error="{error.error}"', f'error_description="{error.description}"']
-    if error.error == "insufficient_scope":
-        parts.append(f'scope="{error.cause}"')
-    if resource_metadata:
-        parts.append(f'resource_metadata="{resource_metadata}"')
-    return ", ".join(parts)
+    def _answering(self, decision: Decision) -> Decision:
+        return replace(decision, refuse=partial(self._step_up, decision))
 
 
-def prefers_page(environ: Environ) -> bool:
-    """Whether a refusal should be a page: GET or HEAD of somebody who prefers text/html to JSON."""
-    if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-        return False
-    quality = {"text/html": 0.0, "application/json": 0.0}
-    for item in environ.get("HTTP_ACCEPT", "").split(","):
-        kind, _, rest = item.strip().partition(";")
-        match = re.search(r"(?:^|;)\s*q=([0-9.]+)", rest)
-        try:
-            q = float(match[1]) if match else 1.0
-        except ValueError:
-            q = 0.0
-        for name in quality:
-            if kind.strip() == name or (kind.strip() in ("*/*", name.split("/")[0] + "/*") and quality[name] == 0):
-                quality[name] = q
-    return quality["text/html"] > quality["application/json"]
+def _require_a_token(*scopes: str) -> None:
+    """`environ["oauth_gateway.require"]` of a request that came without a token where one is optional."""
+    raise StepUpRequired("", "A bearer token is required.", 401, scopes)
+
+
+def _require_in_vain(*scopes: str) -> None:
+    """The same where nobody looks at tokens: asking for one would never end."""
+    raise RuntimeError("oauth_gateway.require: the rule of this path is `public`; make it `optional` or `token`")
 
 
 def _normalised(header: str) -> str:
@@ -189,16 +192,6 @@ def _normalised(header: str) -> str:
 
 def _names_a_token(query: str) -> bool:
     return any(unquote_plus(pair.partition("=")[0]) == "access_token" for pair in re.split("[&;]", query))
-
-
-def _is_preflight(environ: Environ) -> bool:
-    """A CORS preflight (Fetch standard): OPTIONS with both headers and no body."""
-    return (
-        "HTTP_ORIGIN" in environ
-        and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
-        and environ.get("CONTENT_LENGTH", "") in ("", "0")
-        and "HTTP_TRANSFER_ENCODING" not in environ
-    )
 
 
 def _cut_cookies(environ: Environ) -> None:

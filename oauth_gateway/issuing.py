@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .models import Client, Grant
-from .sealing import Sealer
+from . import clock
+from .models import Client, Grant, User, public_id
+from .scopes import ScopePolicy
+from .sealing import Credential, Sealer, new_number
 from .settings import Settings
-from .store import NewToken
+from .store import NewToken, Store
+from .users import Users
+
+Generator = Callable[..., Mapping[str, Any]]  # as Authlib's register_token_generator takes it
 
 
 @dataclass(frozen=True, slots=True)
 class Minted:
-    """Tokens made but not yet stored: the answer for the client and the rows for the store."""
+    """Tokens made but not yet stored: the answer for the client and the rows for the store, the access token first."""
 
     answer: dict[str, Any] = field(repr=False)
     rows: tuple[NewToken, ...]
+
+    @property
+    def token_id(self) -> str:
+        """The public id of the access token."""
+        return public_id(self.rows[0].number)
 
 
 class Unsaved(dict[str, Any]):
@@ -31,41 +42,113 @@ class Unsaved(dict[str, Any]):
         return "Unsaved(…)"
 
 
-def mint(
-    settings: Settings,
-    sealer: Sealer,
-    client: Client,
-    scope: str,
-    now: float,
-    *,
-    grant: Grant | None = None,
-    refresh: bool = False,
-    refresh_scope: str | None = None,
-    parent: int | None = None,
-    generation: int = 0,
-) -> Minted:
-    """An access token for `scope` and with `refresh` a refresh token, for `refresh_scope` where it differs; not stored yet.
+class Issuing:
+    """The part of the server that makes tokens; Authlib's names where Authlib asks for it."""
 
-    No access token outlives its grant.
-    """
-    lifetime = settings.access_token_lifetime
-    if grant is not None and grant.expires is not None:
-        lifetime = max(1, min(lifetime, int(grant.expires - now)))
-    audience, family = (grant.audience, grant.id) if grant else (settings.audience, None)
+    settings: Settings
+    store: Store
+    sealer: Sealer
+    users: Users
+    scopes: ScopePolicy
+    _token_generators: dict[str, Generator]
 
-    def row(kind: str, short: str, words: str, seconds: int, *lineage: int | None) -> tuple[str, NewToken]:
-        text, credential = sealer.issue(short)
-        number, digest = credential.number, credential.digest
-        end = now + seconds
-        return text, NewToken(number, kind, digest, client.number, words, audience, now, end, family, *lineage)  # type: ignore[arg-type]
+    def register_token_generator(self, grant_type: str, func: Generator) -> None:
+        """Have `func` make the text of tokens for `grant_type`, or for all with `default`; it is called as Authlib calls it.
 
-    text, access = row("access_token", "at", scope, lifetime)
-    answer: dict[str, Any] = {"access_token": text, "token_type": "Bearer", "expires_in": lifetime}
-    rows = [access]
-    if refresh:
-        words = scope if refresh_scope is None else refresh_scope
-        answer["refresh_token"], kept = row("refresh_token", "rt", words, settings.refresh_token_lifetime, parent, generation)
-        rows.append(kept)
-    if scope:
-        answer["scope"] = scope
-    return Minted(answer, tuple(rows))
+        It gives `access_token`, and may give `refresh_token`, `expires_in` (seconds) and members of its own. Texts that we did
+        not make carry no checksum, so from here on whatever looks like a token is looked up in the store.
+        """
+        self._token_generators[grant_type] = func
+        self.sealer.foreign = True
+
+    def generate_token(
+        self,
+        grant_type: str,
+        client: Client,
+        user: Any = None,
+        scope: str | None = None,
+        expires_in: int | None = None,
+        include_refresh_token: bool = True,
+    ) -> dict[str, Any]:
+        """A token answer for a registered grant that leaves issuing to the server; `save_token` stores it."""
+        now = clock.now()
+        granted = self.scopes.grant(client, scope) if scope != "" else ""
+        family = None
+        if user is not None:
+            person, audience = self.users.known(user, now).user_id, self.settings.audience
+            family = Grant(new_number(), client.number, person, person, granted, audience, now, self.ends(now))
+        refresh = include_refresh_token and family is not None and self.refreshes(client)
+        return Unsaved(self.mint(client, granted, now, grant_type, family, refresh=refresh, lifetime=expires_in), family)
+
+    def save_token(self, token: dict[str, Any], request: Any) -> None:
+        """Store what `generate_token` made."""
+        if not isinstance(token, Unsaved):
+            raise TypeError("save_token stores the answer of generate_token")
+        if token.family is None:
+            for row in token.minted.rows:
+                self.store.issue(row)
+        else:
+            self.store.authorize(token.family, token.minted.rows, None)
+
+    def ends(self, now: float) -> float | None:
+        """When a grant made now ends, or None for never."""
+        return now + self.settings.grant_lifetime if self.settings.grant_lifetime else None
+
+    def refreshes(self, client: Client) -> bool:
+        """Whether `client` gets refresh tokens: the feature is on and it is registered for them."""
+        return "refresh_token" in self.settings.features and client.check_grant_type("refresh_token")
+
+    def mint(
+        self,
+        client: Client,
+        scope: str,
+        now: float,
+        grant_type: str,
+        grant: Grant | None = None,
+        *,
+        refresh: bool = False,
+        refresh_scope: str | None = None,
+        lifetime: int | None = None,
+        parent: int | None = None,
+        generation: int = 0,
+        credential: tuple[str, Credential] | None = None,
+    ) -> Minted:
+        """An access token for `scope` and with `refresh` a refresh token, for `refresh_scope` where it differs; not stored yet.
+
+        No access token outlives its grant. `credential` is the access token unless a registered generator makes it.
+        """
+        generator = self._token_generators.get(grant_type) or self._token_generators.get("default")
+        made: dict[str, Any] = {}
+        if generator is not None:
+            person = User(grant.user_id, "") if grant and grant.user_id else None
+            made = dict(
+                generator(
+                    grant_type=grant_type,
+                    client=client,
+                    user=person,
+                    scope=scope or None,
+                    expires_in=lifetime,
+                    include_refresh_token=refresh,
+                )
+            )
+        seconds = int(made.get("expires_in") or lifetime or self.settings.access_token_lifetime)
+        if grant is not None and grant.expires is not None:
+            seconds = max(1, min(seconds, int(grant.expires - now)))
+        audience, family = (grant.audience, grant.id) if grant else (self.settings.audience, None)
+
+        def row(kind: str, given: Credential, words: str, life: int, *lineage: int | None) -> NewToken:
+            number, digest, end = given.number, given.digest, now + life
+            return NewToken(number, kind, digest, client.number, words, audience, now, end, family, *lineage)  # type: ignore[arg-type]
+
+        given = made.get("access_token")
+        text, access = credential if credential and given is None else self.sealer.adopt_or_issue("at", given)
+        answer = {**made, "access_token": text, "token_type": "Bearer", "expires_in": seconds}
+        answer.pop("refresh_token", None)
+        rows = [row("access_token", access, scope, seconds)]
+        if refresh:
+            words = scope if refresh_scope is None else refresh_scope
+            answer["refresh_token"], kept = self.sealer.adopt_or_issue("rt", made.get("refresh_token"))
+            rows.append(row("refresh_token", kept, words, self.settings.refresh_token_lifetime, parent, generation))
+        if scope:
+            answer["scope"] = scope
+        return Minted(answer, tuple(rows))

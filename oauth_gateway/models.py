@@ -14,7 +14,9 @@ from typing import Any
 from authlib.oauth2.rfc6749 import AuthorizationCodeMixin, ClientMixin, TokenMixin
 
 from . import clock, redirects
+from .errors import StepUpRequired
 
+LACKS_SCOPE = "The token lacks a scope that is needed here."
 NOTHING: dict[str, Any] = {}
 
 
@@ -69,6 +71,23 @@ class Client(ClientMixin):  # type: ignore[misc]
     def is_public(self) -> bool:
         return self.auth_method == "none"
 
+    @property
+    def origins(self) -> frozenset[str]:
+        """Web origins whose scripts may read our answers: `allowed_origins`, else those of the redirect URIs.
+
+        A client with a secret is no script and has none.
+        """
+        if not self.is_public:
+            return frozenset()
+        registered = self.metadata.get("allowed_origins")
+        found = registered if registered is not None else [redirects.origin_of(uri) for uri in self.redirect_uris]
+        return frozenset(origin for origin in found if origin)
+
+    @property
+    def may_introspect(self) -> bool:
+        """Whether it is a resource server, which may ask about every access token (RFC 7662 section 2)."""
+        return self.metadata.get("may_introspect") is True
+
     def get_client_id(self) -> str:
         return self.client_id
 
@@ -95,8 +114,16 @@ class Client(ClientMixin):  # type: ignore[misc]
             found |= same and (not secret.expires or secret.expires > now)
         return found
 
+    def has_client_secret(self) -> bool:
+        """The name in Authlib's older documentation for a client that can authenticate with a secret."""
+        return bool(self.secrets)
+
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
         return self.auth_method == method
+
+    def check_token_endpoint_auth_method(self, method: str) -> bool:
+        """The name in Authlib's older documentation for `check_endpoint_auth_method(method, "token")`."""
+        return self.check_endpoint_auth_method(method, "token")
 
     def check_response_type(self, response_type: str) -> bool:
         return response_type in self.metadata.get("response_types", ())
@@ -224,6 +251,14 @@ class Token(TokenMixin):  # type: ignore[misc]
     def number(self) -> int:
         return int(self.id, 16)
 
+    def require(self, *scopes: str) -> None:
+        """`environ["oauth_gateway.require"]`: raise StepUpRequired unless the token has all of `scopes` (RFC 6750 section
+        3.1); one text may name several, separated by blanks.
+        """
+        wanted = " ".join(scopes).split()
+        if not self.scopes.issuperset(wanted):
+            raise StepUpRequired("insufficient_scope", LACKS_SCOPE, 403, wanted)
+
     def check_client(self, client: Client) -> bool:
         return self.client_id == client.get_client_id()
 
@@ -236,6 +271,10 @@ class Token(TokenMixin):  # type: ignore[misc]
 
     def is_expired(self) -> bool:
         return self.expires_at <= clock.now()
+
+    def lives(self, now: float, audience: str) -> bool:
+        """Whether it is good for `audience` at `now`; a refresh token that was used up is not."""
+        return self.expires_at > now and not self.revoked and self.redeemed is None and self.audience == audience
 
     def is_revoked(self) -> bool:
         return self.revoked

@@ -8,8 +8,9 @@ one of these rules must allow.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 _METHOD = re.compile(r"[A-Z][A-Z-]*\Z")
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")
@@ -59,6 +60,7 @@ class Decision:
     kind: str
     scopes: frozenset[str]
     rules: tuple[Rule, ...] = field(default=())
+    refuse: Callable[..., Any] | None = field(default=None, compare=False, repr=False)  # the guard's answer to a step-up
 
 
 def parse_rule(text: str) -> Rule:

@@ -88,6 +88,17 @@ def is_loopback(uri: str) -> bool:
     return _LOOPBACK.match(uri) is not None
 
 
+def origin_of(uri: str) -> str | None:
+    """The web origin of a registered http or https URI; None for other schemes."""
+    parts = urlsplit(uri)
+    return f"{parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") else None
+
+
+def is_origin(text: str) -> bool:
+    """Whether `text` is a web origin whose scripts may be clients: https, or http on loopback, and nothing behind it."""
+    return len(text) <= 255 and "/" not in text.partition("://")[2] and "?" not in text and refuse_reason(text) is None
+
+
 def form_action_source(uri: str) -> str:
     """The source expression that lets a form's answer lead to `uri` (CSP3 section 6.4): an origin, or a scheme."""
     parts = urlsplit(uri)

@@ -1,27 +1,42 @@
-"""A protocol request as Authlib sees it, and what a person decided about it."""
+"""A protocol request as Authlib sees it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from authlib.oauth2.rfc6749 import OAuth2Request
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 
+from .errors import OAuthError
 from .exchange import Exchange
-from .models import User
 from .params import Params
+
+if TYPE_CHECKING:
+    from .decision import Decision
 
 
 class AuthorizationRequest(OAuth2Request):  # type: ignore[misc]
     """A protocol request as Authlib sees it, made of strict parameters and of URLs from the issuer."""
 
     def __init__(self, exchange: Exchange, parameters: Params, path: str) -> None:
-        authorization = exchange.environ.get("HTTP_AUTHORIZATION")
-        super().__init__(exchange.method, exchange.url(path), headers={"Authorization": authorization})
+        super().__init__(exchange.method, exchange.url(path), headers=exchange.headers)
         self.exchange = exchange
         self.params = parameters
         self.payload = BasicOAuth2Payload(parameters)
         self.decision: Decision | None = None
+        self.trusted_uri: str | None = None  # once client and redirect URI were checked
+        self.fragment = False  # where the answer belongs
+
+    def validated_redirect_uri(self) -> str:
+        """The redirect URI of a client that may use this response type; the server has checked the rest before."""
+        if self.trusted_uri is None or not self.client.check_response_type(self.params.get("response_type", "")):
+            raise OAuthError("unauthorized_client", "The client may not use this grant type or response type.")
+        return self.trusted_uri
+
+    def redirected(self, error: str, description: str) -> OAuthError:
+        """An error that the client is told by redirect."""
+        state = self.params.get("state") if "state" not in self.params.repeated else None
+        return OAuthError(error, description, redirect_uri=self.trusted_uri, state=state, fragment=self.fragment)
 
     @property
     def args(self) -> Params:
@@ -30,16 +45,3 @@ class AuthorizationRequest(OAuth2Request):  # type: ignore[misc]
     @property
     def form(self) -> Params:
         return self.params
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What a person decided and how they had logged in; `seed` makes a repeated decision the same decision."""
-
-    user: User
-    seed: bytes = field(repr=False)
-    number: int
-    remember: bool
-    session: str | None = None
-    auth_time: float | None = None
-    amr: tuple[str, ...] = ()

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 PREFIX = "oga1_"  # the version of the token format, so that a leak scanner and a later format can tell
 KINDS = {"at": "access_token", "rt": "refresh_token", "ac": "authorization_code"}
 _CREDENTIAL = re.compile(r"oga1_(at|rt|ac)_([A-Za-z0-9_-]{43})([0-9a-f]{16})([A-Za-z0-9_-]{8})\Z")
+_FOREIGN = re.compile(r"(?!oga1_)[A-Za-z0-9\-._~+/]{22,8192}=*\Z")  # 22 characters are 128 bits at best
 _sequence = threading.Lock()
 _last_number = 0
 
@@ -38,7 +39,10 @@ def new_number() -> int:
 
 
 class Credential:
-    """A token or code that is well-formed and carries a true checksum: `kind`, the row's `number`, the row's `digest`."""
+    """A token or code that is well-formed and carries a true checksum: `kind`, the row's `number`, the row's `digest`.
+
+    Of a token whose text another generator made, `kind` is empty: its row tells.
+    """
 
     __slots__ = ("digest", "kind", "number")
 
@@ -47,6 +51,9 @@ class Credential:
         self.number = number
         self.digest = digest
 
+    def may_be(self, kind: str) -> bool:
+        return self.kind in ("", kind)
+
 
 class Sealer:
     """Keys derived from `secret`, one a purpose, so that no value of one purpose is good for another."""
@@ -54,6 +61,7 @@ class Sealer:
     def __init__(self, secret: tuple[bytes, ...]) -> None:
         self._secrets = secret
         self._keys: dict[str, tuple[bytes, ...]] = {}
+        self.foreign = False  # whether texts that we did not make may be tokens
 
     def _keys_for(self, purpose: str) -> tuple[bytes, ...]:
         keys = self._keys.get(purpose)
@@ -109,11 +117,21 @@ class Sealer:
         text = body + base64.urlsafe_b64encode(checksum).decode()
         return text, Credential(kind, number, hashlib.sha256(text.encode()).digest())
 
+    def adopt_or_issue(self, kind: str, text: str | None) -> tuple[str, Credential]:
+        """The credential of a text that another generator made; a new one of ours where it made none."""
+        if text is None:
+            return self.issue(kind)
+        if not _FOREIGN.match(text):
+            raise ValueError(
+                "a token generator must give at least 22 characters of A-Z a-z 0-9 - . _ ~ + / (RFC 6750 section 2.1)"
+            )
+        return text, _adopted(text)
+
     def recognise(self, text: str) -> Credential | None:
         """The credential in `text`, or None for garbage: no store is asked about what we cannot have issued."""
         match = _CREDENTIAL.match(text)
         if match is None:
-            return None
+            return _adopted(text) if self.foreign and _FOREIGN.match(text) else None
         body = text[:-8].encode()
         given = text[-8:].encode()
         for key in self._keys_for("checksum"):
@@ -121,6 +139,12 @@ class Sealer:
             if hmac.compare_digest(checksum, given):
                 return Credential(match[1], int(match[3], 16), hashlib.sha256(text.encode()).digest())
         return None
+
+
+def _adopted(text: str) -> Credential:
+    """Where a text of another's making is kept: its row's number is the beginning of its digest."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return Credential("", int.from_bytes(digest[:8], "big") >> 1, digest)
 
 
 def _bound(key: bytes, binding: str) -> bytes:

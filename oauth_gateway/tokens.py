@@ -14,6 +14,7 @@ import os
 import threading
 import weakref
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 
 import cachetools
@@ -45,22 +46,34 @@ class Tokens:
     """Finds the access token behind an `Authorization` header.
 
     `audience` is the only one accepted; `grace` is None for strict revocation, else the seconds for which remembered
-    tokens are trusted while the store does not answer.
+    tokens are trusted while the store does not answer. `effective` adds what scopes imply.
     """
 
-    def __init__(self, store: Store, sealer: Sealer, *, audience: str, issuer: str, size: int, grace: int | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        sealer: Sealer,
+        *,
+        audience: str,
+        issuer: str,
+        size: int,
+        grace: int | None,
+        effective: Callable[[frozenset[str]], frozenset[str]] = frozenset,
+    ) -> None:
         self._store = store
         self._sealer = sealer
         self._audience = audience
         self._issuer = issuer
         self._size = size
         self._grace = grace
+        self._effective = effective
         _caches.add(self)
         self.reset()
 
     def reset(self) -> None:
         """Start empty: at first and in a forked child."""
         self._lock = threading.RLock()
+        self._epoch = self._store.epoch
         self._hits: dict[str, Token] = {}  # the same items as _order, for reads without its Python-level calls
         self._order = _Evicting(self._size, self._evicted)
         self._index: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
@@ -74,7 +87,7 @@ class Tokens:
 
         Raises StoreUnavailable where that cannot be said.
         """
-        if now >= self._watch_due or self._store.epoch() != self._applied:
+        if now >= self._watch_due or self._epoch() != self._applied:
             self._follow(now)
         token = self._hits.get(header)
         if token is not None and token.expires_at > now:
@@ -92,7 +105,7 @@ class Tokens:
                 self._watch_due = now + WATCH_SECONDS
                 if self._store.watch():
                     self._applied = None  # a commit whose epoch may have been lost: read the feed
-                epoch = self._store.epoch()
+                epoch = self._epoch()
                 if epoch != self._applied:
                     self._apply(epoch)
                 if self._grace is not None:
@@ -145,12 +158,12 @@ class Tokens:
             with self._lock:
                 self._forget(header)  # it expired
         credential = self._sealer.recognise(header[7:].lstrip(" "))
-        if credential is None or credential.kind != "at":
+        if credential is None or not credential.may_be("at"):
             return None
         token, head = self._store.token(credential.number, credential.digest)
-        if token is None or token.revoked or token.expires_at <= now or token.audience != self._audience:
+        if token is None or not token.lives(now, self._audience) or token.kind != "access_token":
             return None
-        token = replace(token, issuer=self._issuer, grant=None)
+        token = replace(token, issuer=self._issuer, grant=None, scopes=self._effective(token.scopes))
         with self._lock:
             if self._position <= head:
                 self._order[header] = token

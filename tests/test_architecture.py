@@ -8,28 +8,44 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "oauth_gateway"
 FLOORS = [
     {"errors", "clock", "redirects"},
-    {"settings", "models", "params", "policy", "sealing"},
+    {"values", "settings", "models", "params", "policy", "sealing", "scopes"},
     {"store"},
-    {"tokens", "users", "sessions", "events", "deployment"},
-    {"exchange", "request", "issuing", "client_auth", "pages", "clients", "guard"},
+    {"events", "tokens", "users", "sessions", "deployment"},
+    {"exchange", "request", "authlib_errors", "pages", "clients", "cors", "refusals", "guard"},
+    {"issuing", "authorizing", "client_auth", "navigation"},
     {"server"},
-    {"authorize", "features"},
+    {"decision", "login", "authorize", "features"},
     {"gateway"},
     {"paste", "testing", "cli", "demo_app", "__init__"},
 ]
+# on one floor, in one direction
 SAME_FLOOR = {
     ("models", "redirects"),
+    ("values", "policy"),
     ("settings", "policy"),
+    ("settings", "values"),
+    ("scopes", "models"),
+    ("scopes", "settings"),
     ("users", "events"),
     ("pages", "exchange"),
     ("request", "exchange"),
+    ("cors", "exchange"),
+    ("refusals", "exchange"),
+    ("refusals", "pages"),
+    ("refusals", "cors"),
     ("guard", "exchange"),
+    ("guard", "cors"),
+    ("guard", "refusals"),
+    ("authorize", "login"),
+    ("authorize", "decision"),
+    ("features", "authorize"),
+    ("features", "decision"),
+    ("cli", "demo_app"),
 }
-SAME_FLOOR |= {("clients", "events"), ("features", "authorize"), ("cli", "demo_app")}
 LIBRARIES = {
     "sqlalchemy": {"store"},
-    "authlib": {"models", "request", "client_auth", "server", "features"},
-    "webob": {"exchange", "server"},
+    "authlib": {"models", "request", "authlib_errors", "authorizing", "client_auth", "server", "features"},
+    "webob": {"exchange", "authorizing", "server"},
 }
 
 

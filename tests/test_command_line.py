@@ -101,7 +101,7 @@ def test_clients_from_creation_to_deletion(config: list[str], capsys: pytest.Cap
     ("arguments", "says"),
     [
         (["client", "create", "--redirect-uri", "http://x.test/"], "use https"),
-        (["client", "create", "--grant-type", "password"], "'password' is unknown"),
+        (["client", "create", "--grant-type", "password"], "password is switched off"),
         (["client", "create", "--token-endpoint-auth-method", "none"], "public client cannot have client_credentials"),
         (["client", "create", "--scope", "admin"], "not one of read, write"),
         (["client", "show", "nobody"], "no such client"),
@@ -309,7 +309,7 @@ def test_the_server_alone_from_an_ini(tmp_path: Path) -> None:
     with running(["gunicorn", "--paste", "standalone.ini", "--bind", f"127.0.0.1:{port}"], port, tmp_path):
         status, text = fetch(f"http://127.0.0.1:{port}/.well-known/oauth-authorization-server")
         assert status == 200 and json.loads(text)["issuer"] == f"http://127.0.0.1:{port}"
-        assert fetch(f"http://127.0.0.1:{port}/x")[0] == 401
+        assert fetch(f"http://127.0.0.1:{port}/x")[0] == 404
 
 
 def test_serve_runs_an_app_and_one_that_is_a_gateway_already(tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ def test_serve_runs_an_app_and_one_that_is_a_gateway_already(tmp_path: Path) -> 
 
 
 def test_the_readme_names_every_feature() -> None:
-    from oauth_gateway.settings import FEATURES
+    from oauth_gateway.values import FEATURES
 
     readme = (ROOT / "README.md").read_text()
     for feature in FEATURES:

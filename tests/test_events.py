@@ -12,19 +12,23 @@ from .conftest import World
 
 def test_the_events_of_a_whole_flow(memory_world: World, caplog: pytest.LogCaptureFixture) -> None:
     """A058"""
-    world, seen = memory_world, []
+    world = memory_world
+    seen: list[dict[str, Any]] = []
 
-    def failing(name: str, fields: dict[str, Any]) -> None:
+    def failing(event: dict[str, Any]) -> None:
         raise RuntimeError("a subscriber that fails changes nothing")
 
     world.gateway.events.subscribe(failing)
-    world.gateway.events.subscribe(lambda name, fields: seen.append((name, fields)))
+    world.gateway.events.subscribe(seen.append)
     with caplog.at_level(logging.INFO, "oauth_gateway.events"):
         code = world.code()
         tokens = world.redeem(code).json
         world.redeem(code)
-    names = [name for name, _ in seen]
-    assert names == ["user.login", "code.issued", "consent.allowed", "token.issued", "code.replayed"]
+    names = [event["name"] for event in seen]
+    assert names == [
+        *("user.login", "code.issued", "consent.allowed", "token.issued", "code.replayed"),
+        *("token.refused",),
+    ]
     told = repr(seen) + caplog.text.partition("a subscriber failed")[0]
     assert not [secret for secret in (code, tokens["access_token"], tokens["refresh_token"], world.secret) if secret in told]
 

@@ -45,10 +45,33 @@ def _metadata_arguments(verb: argparse.ArgumentParser) -> None:
         help="client_secret_basic (default), client_secret_post, or none for an app that cannot keep a secret",
     )
 
+    verb.add_argument(
+        "--allowed-origin",
+        metavar="ORIGIN",
+        action="append",
+        dest="allowed_origins",
+        help="whose scripts may read our answers (CORS); the origins of the redirect URIs if not given; may be repeated",
+    )
+    verb.add_argument(
+        "--may-introspect",
+        action=argparse.BooleanOptionalAction,
+        help="a resource server: it may ask what any access token is worth (RFC 7662)",
+    )
+
+
+_MEMBERS = (
+    "client_name",
+    "redirect_uris",
+    "grant_types",
+    "scope",
+    "token_endpoint_auth_method",
+    "allowed_origins",
+    "may_introspect",
+)
+
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
-    names = ("client_name", "redirect_uris", "grant_types", "scope", "token_endpoint_auth_method")
-    return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    return {name: value for name in _MEMBERS if (value := getattr(arguments, name)) is not None}
 
 
 def document(client: Client) -> dict[str, Any]:

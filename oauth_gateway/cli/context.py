@@ -16,7 +16,7 @@ from .. import settings as doors
 from ..clients import Clients
 from ..deployment import open_deployment
 from ..errors import ConfigurationError
-from ..events import Events
+from ..events import Events, subscribers
 from ..settings import Settings
 from ..users import Users
 
@@ -38,7 +38,7 @@ class Context:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.settings = read_settings(arguments)
         self.store, self.sealer = open_deployment(self.settings, adopt_issuer=getattr(arguments, "adopt_issuer", False))
-        self.events = Events()
+        self.events = Events(subscribers(self.settings.events))
         self.clients = Clients(self.settings, self.store, self.events)
         self.users = Users(self.store, self.sealer, self.events)
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from .. import clock
 from ..deployment import describe
+from ..store import open_store
 from ..store.sql import SqlStore
-from .context import Context, show
+from .context import Context, read_settings, show
 
 
 def add(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -20,9 +21,12 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 
 def migrate(arguments: argparse.Namespace) -> None:
-    context = Context(arguments)
-    path = describe(context.settings.database)
-    show(arguments, {"database": path, "schema": "up to date"}, [f"{path}: the schema is up to date"])
+    settings = read_settings(arguments)
+    changed = open_store(settings.database).migrate()
+    Context(arguments)  # makes what is missing, and records the issuer where it is asked to
+    path = describe(settings.database)
+    word = "brought up to date" if changed else "up to date"
+    show(arguments, {"database": path, "schema": word}, [f"{path}: the schema is {word}"])
 
 
 def purge(arguments: argparse.Namespace) -> None:

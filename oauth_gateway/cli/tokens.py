@@ -51,15 +51,20 @@ def issue(arguments: argparse.Namespace) -> None:
     server = AuthorizationServer(context.settings, context.store, context.sealer, context.events)
     client = context.clients.find(arguments.client)
     now = clock.now()
-    scope = server.scope_for(client, arguments.scope)
+    if client.disabled is not None:
+        raise ConfigurationError(f"client {client.client_id!r}: is disabled; `client enable` accepts it again")
+    scope = server.scopes.grant(client, arguments.scope)
     if arguments.user is None:
-        minted = server.mint(client, scope, now)
+        minted = server.mint(client, scope, now, "client_credentials")
         context.store.issue(minted.rows[0])
     else:
-        user_id = context.users.named(arguments.user).user_id
+        user = context.users.named(arguments.user)
+        if user.disabled is not None:
+            raise ConfigurationError(f"user name {arguments.user!r}: is disabled; `user enable` accepts it again")
+        user_id = user.user_id
         audience = context.settings.audience
         grant = Grant(new_number(), client.number, user_id, user_id, scope, audience, now, server.ends(now))
-        minted = server.mint(client, scope, now, grant=grant)
+        minted = server.mint(client, scope, now, "authorization_code", grant)
         context.store.authorize(grant, minted.rows, None)
     show(arguments, minted.answer, [minted.answer["access_token"]])
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from . import authorization_code, client_credentials, metadata, refresh_token, revocation
+from . import (
+    authorization_code,
+    client_credentials,
+    implicit,
+    introspection,
+    metadata,
+    password,
+    refresh_token,
+    revocation,
+)
 
 if TYPE_CHECKING:
     from ..server import AuthorizationServer
@@ -14,6 +23,9 @@ INSTALL: dict[str, Callable[[AuthorizationServer], None]] = {
     "authorization_code": authorization_code.install,
     "refresh_token": refresh_token.install,
     "client_credentials": client_credentials.install,
+    "implicit": implicit.install,
+    "password": password.install,
     "revocation": revocation.install,
+    "introspection": introspection.install,
     "metadata": metadata.install,
 }

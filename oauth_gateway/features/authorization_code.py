@@ -14,26 +14,35 @@ from typing import Any
 
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant as AuthlibGrant
 
-from .. import clock
+from .. import authorize, clock
+from ..decision import Decision, new_grant
 from ..errors import OAuthError
-from ..models import AuthorizationCode, Client, Consent, Grant, User, public_id
-from ..request import AuthorizationRequest, Decision
+from ..models import AuthorizationCode, Client, Grant, User, public_id
+from ..request import AuthorizationRequest
 from ..sealing import new_number
 from ..server import AuthorizationServer
 from ..store import NewToken, Outcome, Purchase
 
 MOST_FAILURES = 5
+CHALLENGE_SECONDS = 86_400  # for which a challenge is remembered to notice one that is used again
 _CHALLENGE = re.compile(r"[A-Za-z0-9\-._~]{43,128}\Z")
 
 
 class AuthorizationCodeGrant(AuthlibGrant):  # type: ignore[misc]
+    TOKEN_ENDPOINT_AUTH_METHODS = None  # all that the server offers
+    authenticates_client = True  # before the client gets anything, so that consent may be remembered
+
+    def validate_authorization_request(self) -> str:
+        uri: str = self.request.validated_redirect_uri()
+        return uri
+
     def create_authorization_response(self, redirect_uri: str, grant_user: Any) -> tuple[int, str, list[Any]]:
         """Store grant and code; a decision repeated while its code is unredeemed gives the same code again."""
         server, request = self.server, self.request
         now = clock.now()
         decision = request.decision or Decision(server.users.known(grant_user, now), b"", new_number(), remember=True)
         text, credential = server.sealer.issue("ac", decision.number, decision.seed or None)
-        grant, agreed = self._family(decision, redirect_uri, now)
+        grant, agreed = new_grant(server, request, decision, redirect_uri, now)
         code = NewToken(
             credential.number,
             "authorization_code",
@@ -49,39 +58,20 @@ class AuthorizationCodeGrant(AuthlibGrant):  # type: ignore[misc]
         )
         if server.store.authorize(grant, (code,), agreed):
             server.after_write(now)
-            server.events.emit("code.issued", client_id=request.client.client_id, grant=public_id(grant.id))
+            self._tell("code.issued", grant)
+            if not server.store.add("challenge", code.code_challenge, now + CHALLENGE_SECONDS, now):
+                self._tell("challenge.reused", grant)  # a client with a constant challenge has no protection (RFC 9700 2.1.1)
         else:
             known = server.store.code(credential.number, credential.digest)
             if known is None or known.redeemed is not None or known.expires <= now:
                 raise OAuthError("invalid_request", "This request was answered before.", 409)
-        answer = server.redirect(request.exchange, redirect_uri, {"code": text}, request.params.get("state"))
+        answer = server.redirect(request, redirect_uri, {"code": text})
         return answer.status, "", answer.headers
 
-    def _family(self, decision: Decision, redirect_uri: str, now: float) -> tuple[Grant, Consent | None]:
-        server, request = self.server, self.request
-        user_id = decision.user.user_id
-        audience = server.settings.audience
-        agreed = None
-        known = server.store.consent(user_id, request.client.number, redirect_uri, audience)
-        consent_id = known.id if known else None
-        if decision.remember and not (known and set(known.scope.split()).issuperset((request.scope or "").split())):
-            consent_id = decision.number
-            agreed = Consent(consent_id, user_id, request.client.number, redirect_uri, audience, request.scope or "", now)
-        grant = Grant(
-            decision.number,
-            request.client.number,
-            user_id,
-            user_id,
-            request.scope or "",
-            audience,
-            now,
-            server.ends(now),
-            consent_id,
-            decision.session,
-            decision.auth_time,
-            decision.amr,
-        )
-        return grant, agreed
+    def _tell(self, name: str, grant: Grant, **more: object) -> None:
+        client_id, address = self.request.client.client_id, self.request.exchange.address
+        known = {"client_id": client_id, "user_id": grant.user_id, "grant_id": public_id(grant.id), "address": address}
+        self.server.events.emit(name, **known, **more)
 
     def query_authorization_code(self, text: str, client: Client) -> AuthorizationCode | None:
         """The client's own code, redeemed or not; an expired one only where it was redeemed, to see its replay."""
@@ -114,18 +104,17 @@ class AuthorizationCodeGrant(AuthlibGrant):  # type: ignore[misc]
         code: AuthorizationCode = request.authorization_code
         server.check_resource(request)
         now = clock.now()
-        refresh = any(cls.GRANT_TYPE == "refresh_token" for cls, _ in server._token_grants)
-        refresh = refresh and request.client.check_grant_type("refresh_token")
-        minted = server.mint(request.client, code.grant.scope, now, grant=code.grant, refresh=refresh, parent=code.id)
+        refresh = server.refreshes(request.client)
+        scope = code.grant.scope
+        minted = server.mint(request.client, scope, now, self.GRANT_TYPE, code.grant, refresh=refresh, parent=code.id)
         redemption = server.store.redeem(code.id, Purchase(minted.rows), now)
         if redemption.outcome is Outcome.WON:
             server.after_write(now)
-            client_id, token = request.client.client_id, public_id(minted.rows[0].number)
-            server.events.emit("token.issued", client_id=client_id, grant=public_id(code.grant.id), token=token)
+            self._tell("token.issued", code.grant, token=minted.token_id, scope=scope)
             return 200, minted.answer, []
         if redemption.outcome is Outcome.REPLAYED:
             server.store.revoke_grant(code.grant.id, now)
-            server.events.emit("code.replayed", client_id=request.client.client_id, grant=public_id(code.grant.id))
+            self._tell("code.replayed", code.grant)
         raise OAuthError("invalid_grant", "The code or token is not valid.")
 
 
@@ -138,7 +127,9 @@ def verifies(verifier: str, challenge: str) -> bool:
 
 
 def check_challenge(request: AuthorizationRequest, client: Client) -> None:
-    """Every request brings an S256 challenge (RFC 9700 section 2.1.1)."""
+    """Every request for a code brings an S256 challenge (RFC 9700 section 2.1.1)."""
+    if "code" not in request.params["response_type"].split():
+        return
     challenge = request.params.get("code_challenge")
     if challenge is None:
         raise OAuthError("invalid_request", "code challenge required")
@@ -148,31 +139,11 @@ def check_challenge(request: AuthorizationRequest, client: Client) -> None:
         raise OAuthError("invalid_request", "code_challenge must be 43 to 128 unreserved characters")
 
 
-def check_parameters(request: AuthorizationRequest, client: Client) -> None:
-    """What is not supported is refused rather than ignored where ignoring it would change the meaning."""
-    for name in ("request", "request_uri"):
-        if name in request.params:
-            raise OAuthError(f"{name}_not_supported", f"The parameter {name} is not supported.")
-    if request.params.get("response_mode", "query") != "query":
-        raise OAuthError("invalid_request", "response_mode must be query.")
-    prompts = request.params.get("prompt", "").split()
-    if not {"none", "login", "consent"}.issuperset(prompts) or ("none" in prompts and len(prompts) > 1):
-        raise OAuthError("invalid_request", "prompt must be none alone, or login or consent.")
-
-
 def install(server: AuthorizationServer) -> None:
-    from ..authorize import Authorization
-
     server.grant(AuthorizationCodeGrant)
-    server.check(check_parameters)
     server.check(check_challenge)
-    server.check(lambda request, client: server.check_resource(request))
     server.metadata(
-        response_types_supported=["code"],
-        response_modes_supported=["query"],
-        code_challenge_methods_supported=["S256"],
-        authorization_response_iss_parameter_supported=True,
-        prompt_values_supported=["none", "login", "consent"],
+        response_types_supported=["code"], response_modes_supported=["query"], code_challenge_methods_supported=["S256"]
     )
-    Authorization(server).install()
-    server.endpoint("/token", server.create_token_response, "token_endpoint")
+    authorize.install(server)
+    server.endpoint("/token", server.create_token_response, "token_endpoint", scripts=True)

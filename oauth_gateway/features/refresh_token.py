@@ -20,13 +20,18 @@ from ..store import Outcome, Purchase
 
 
 class RefreshTokenGrant(AuthlibGrant):  # type: ignore[misc]
+    TOKEN_ENDPOINT_AUTH_METHODS = None  # all that the server offers
+
     def authenticate_refresh_token(self, text: str) -> Token | None:
         """The stored token, redeemed or not: whether it buys anything is decided when it is redeemed."""
         credential = self.server.sealer.recognise(text)
-        if credential is None or credential.kind != "rt":
+        if credential is None or not credential.may_be("rt"):
             return None
         token: Token | None = self.server.store.token(credential.number, credential.digest)[0]
-        return token
+        return token if token is not None and token.kind == "refresh_token" else None
+
+    def _validate_token_scope(self, token: Token) -> None:
+        """Authlib's question; the answer is given by the server's `scopes`, which know what scopes imply."""
 
     def authenticate_user(self, token: Token) -> User | None:
         return token.get_user()
@@ -45,7 +50,7 @@ class RefreshTokenGrant(AuthlibGrant):  # type: ignore[misc]
         redemption = server.store.redeem(old.number, purchase, now)
         if redemption.outcome is Outcome.WON:
             server.after_write(now)
-            server.events.emit("token.refreshed", client_id=old.client_id, grant=old.grant_id, token=old.id)
+            self._tell("token.refreshed", old, token=minted.token_id, scope=minted.answer.get("scope", ""))
             return 200, minted.answer, []
         if redemption.outcome is Outcome.REPEATED and redemption.sealed is not None:
             answer = server.sealer.unseal("grace", redemption.sealed, binding)
@@ -54,21 +59,23 @@ class RefreshTokenGrant(AuthlibGrant):  # type: ignore[misc]
             raise OAuthError("invalid_grant", "The refresh token was used before for another request.")
         if redemption.outcome is Outcome.REPLAYED:
             server.store.revoke_grant(old.grant.id, now)
-            server.events.emit("token.replayed", client_id=old.client_id, grant=old.grant_id, token=old.id)
+            self._tell("token.replayed", old, token=old.id)
         raise OAuthError("invalid_grant", "The code or token is not valid.")
 
+    def _tell(self, name: str, old: Token, **more: object) -> None:
+        known = {"client_id": old.client_id, "user_id": old.user_id, "grant_id": old.grant_id}
+        self.server.events.emit(name, **known, address=self.request.exchange.address, **more)
+
     def _mint(self, server: AuthorizationServer, client: Client, old: Token, now: float) -> Minted:
-        asked = self.request.params.get("scope")
-        if asked is not None:
-            server.scope_for(client, asked)  # well-formed, and what the client may still have
-        scope = old.get_scope() if asked is None else " ".join(sorted(set(asked.split())))
+        held = old.get_scope()
         return server.mint(
             client,
-            scope,
+            server.scopes.refresh(client, held, self.request.params.get("scope")),
             now,
-            grant=old.grant,
+            self.GRANT_TYPE,
+            old.grant,
             refresh=True,
-            refresh_scope=old.get_scope(),
+            refresh_scope=held,
             parent=old.number,
             generation=old.generation + 1,
         )
@@ -76,4 +83,4 @@ class RefreshTokenGrant(AuthlibGrant):  # type: ignore[misc]
 
 def install(server: AuthorizationServer) -> None:
     server.grant(RefreshTokenGrant)
-    server.endpoint("/token", server.create_token_response, "token_endpoint")
+    server.endpoint("/token", server.create_token_response, "token_endpoint", scripts=True)

@@ -8,12 +8,13 @@ from authlib.oauth2.rfc7009 import RevocationEndpoint as AuthlibEndpoint
 
 from .. import clock
 from ..errors import OAuthError
-from ..exchange import Answer, Exchange
 from ..models import Client, Token
 from ..server import AuthorizationServer
 
 
 class RevocationEndpoint(AuthlibEndpoint):  # type: ignore[misc]
+    CLIENT_AUTH_METHODS = None  # all that the server offers, public clients too
+
     def authenticate_token(self, request: Any, client: Client) -> Token | None:
         """The token where it is this client's; another's is left alone and answered like an unknown one (section 2.2)."""
         text = request.params.get("token")
@@ -31,16 +32,12 @@ class RevocationEndpoint(AuthlibEndpoint):  # type: ignore[misc]
             self.server.store.revoke_grant(token.grant.id, now)
         else:
             self.server.store.revoke_token(token.number, now)
-        self.server.events.emit("token.revoked", client_id=token.client_id, token=token.id, grant=token.grant_id)
+        known = {"client_id": token.client_id, "user_id": token.user_id, "grant_id": token.grant_id}
+        self.server.events.emit("token.revoked", **known, address=request.exchange.address, token=token.id)
 
 
 def install(server: AuthorizationServer) -> None:
     server.register_endpoint(RevocationEndpoint)
-
-    def revoke(exchange: Exchange) -> Answer:
-        answer: Answer = server.create_endpoint_response("revocation", exchange)
-        return answer
-
-    server.endpoint("/token/revoke", revoke, "revocation_endpoint")
+    server.endpoint("/token/revoke", "revocation", "revocation_endpoint", scripts=True)
     methods = server.published["token_endpoint_auth_methods_supported"]
     server.metadata(revocation_endpoint_auth_methods_supported=methods)

@@ -6,20 +6,15 @@ The hot insert and the hot select go to the driver with prepared text: Core's ow
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
 
 from ..models import AuthorizationCode, Consent, Grant, Token, public_id
-from . import NewToken, Outcome, Purchase, Redemption
+from . import NewToken, Outcome, Purchase, Redemption, rows
 from .schema import REALM, client, consent, feed, grant, token, user
 from .sqlite import Database
 
-_INSERT = (
-    "INSERT INTO oauth_token (id, realm, kind, digest, client, grant_id, parent, generation, scope, audience, issued,"
-    " expires, failures, redirect_uri, code_challenge) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)"
-)
 _STATE = (
     select(
         token.c.client,
@@ -87,25 +82,25 @@ class Grants:
     def authorize(self, record: Grant, tokens: Sequence[NewToken], agreed: Consent | None) -> bool:
         """Store grant, code or tokens and a new consent together; False where this decision was stored before."""
         with self.database.write() as connection:
-            done = connection.execute(insert_or_ignore(grant).values(_grant_values(record)).on_conflict_do_nothing())
+            done = connection.execute(insert_or_ignore(grant).values(rows.grant_values(record)).on_conflict_do_nothing())
             if done.rowcount != 1:
                 return False
             if agreed is not None:
-                connection.execute(consent.insert().values(_consent_values(agreed)))
+                connection.execute(consent.insert().values(rows.consent_values(agreed)))
             for new in tokens:
-                _insert(connection, new)
+                rows.insert(connection, new)
         return True
 
     def code(self, number: int, digest: bytes) -> AuthorizationCode | None:
         """The code, redeemed or not, while its grant, client and person live."""
         with self.database.read() as connection:
             row = connection.execute(_TOKEN.where(token.c.id == number)).first()
-        if row is None or row.digest != digest or row.kind != "authorization_code" or not _lives(row):
+        if row is None or row.digest != digest or row.kind != "authorization_code" or not rows.lives(row):
             return None
         return AuthorizationCode(
             id=row.id,
             digest=row.digest,
-            grant=_grant(row),
+            grant=rows.grant_of(row),
             issued=row.issued,
             expires=row.expires,
             redirect_uri=row.redirect_uri,
@@ -123,13 +118,13 @@ class Grants:
     def issue(self, new: NewToken) -> None:
         """Store one token that nothing was redeemed for; its commit need not reach the disk before the answer."""
         with self.database.write(durable=False) as connection:
-            _insert(connection, new)
+            rows.insert(connection, new)
 
     def redeem(self, number: int, purchase: Purchase, now: float) -> Redemption:
         """Mark the code or refresh token as redeemed and store what it buys, if nobody did before."""
         with self.database.write() as connection:
             row = connection.execute(_STATE.where(token.c.id == number)).first()
-            if row is None or row.living_grant is None or row.living_client is None or not _redeemable(row, now):
+            if row is None or row.living_grant is None or row.living_client is None or not rows.redeemable(row, now):
                 return Redemption(Outcome.GONE)
             if row.redeemed is not None:
                 if row.predecessor == number and row.sealed is not None and now < row.sealed_until:
@@ -137,7 +132,7 @@ class Grants:
                 return Redemption(Outcome.REPLAYED)
             connection.execute(update(token).where(token.c.id == number).values(redeemed=now))
             for new in purchase.tokens:
-                _insert(connection, new)
+                rows.insert(connection, new)
             connection.execute(
                 update(grant)
                 .where(grant.c.id == row.grant_id)
@@ -156,9 +151,9 @@ class Grants:
             row = connection.execute(_TOKEN_AND_HEAD.where(token.c.id == number)).first()
             if row is None:
                 return None, int(connection.execute(_HEAD).scalar() or 0)
-        if (digest is not None and row.digest != digest) or row.kind == "authorization_code" or not _lives(row):
+        if (digest is not None and row.digest != digest) or row.kind == "authorization_code" or not rows.lives(row):
             return None, row.head
-        return _token(row), row.head
+        return rows.token_of(row), row.head
 
     def tokens(self, after: int = 0, limit: int = 100) -> Sequence[Token]:
         """A page of access and refresh tokens in the order of their issue, after the one numbered `after`."""
@@ -166,11 +161,11 @@ class Grants:
         found: list[Token] = []
         with self.database.read() as connection:
             while not found:  # a page of tokens whose client or grant is gone is not the end
-                rows = connection.execute(query.where(token.c.id > after)).all()
-                if not rows:
+                found_rows = connection.execute(query.where(token.c.id > after)).all()
+                if not found_rows:
                     break
-                found = [_token(row) for row in rows if _lives(row)]
-                after = rows[-1].id
+                found = [rows.token_of(row) for row in found_rows if rows.lives(row)]
+                after = found_rows[-1].id
         return found
 
     def revoke_token(self, number: int, now: float) -> bool:
@@ -193,126 +188,3 @@ class Grants:
             if done.rowcount:
                 self._feed(connection, [("grant", public_id(grant_id))], now)
         self.database.new_epoch()
-
-
-def _insert(connection: Connection, new: NewToken) -> None:
-    connection.connection.driver_connection.execute(  # type: ignore[union-attr]
-        _INSERT,
-        (
-            new.number,
-            REALM,
-            new.kind,
-            new.digest,
-            new.client,
-            new.grant_id,
-            new.parent,
-            new.generation,
-            new.scope,
-            new.audience,
-            new.issued,
-            new.expires,
-            new.redirect_uri,
-            new.code_challenge,
-        ),
-    )
-
-
-def _lives(row: Row[Any]) -> bool:
-    """Whether client, grant and person are there and none was disabled or revoked."""
-    if row.client_disabled is not None:
-        return False
-    if row.grant_id is None:
-        return True
-    if row.grant_created is None or row.grant_revoked is not None or row.user_disabled is not None:
-        return False
-    return row.grant_user_id is None or row.username is not None
-
-
-def _redeemable(row: Any, now: float) -> bool:
-    if row.revoked is not None or row.grant_revoked is not None or row.client_disabled is not None:
-        return False
-    if row.user_id is not None and (row.living_user is None or row.user_disabled is not None):
-        return False
-    expired = row.expires <= now or (row.grant_expires is not None and row.grant_expires <= now)
-    return not expired or row.redeemed is not None
-
-
-def _token(row: Row[Any]) -> Token:
-    family = _grant(row) if row.grant_id is not None else None
-    expires = row.expires
-    if family is not None and family.expires is not None:
-        expires = min(expires, family.expires)
-    return Token(
-        id=public_id(row.id),
-        client_id=row.client_id,
-        user_id=family.user_id if family else None,
-        username=row.username,
-        subject=family.subject if family else row.client_id,
-        scopes=frozenset(row.scope.split()),
-        audience=row.audience,
-        issuer="",
-        grant_id=public_id(row.grant_id) if row.grant_id is not None else None,
-        issued_at=row.issued,
-        expires_at=expires,
-        kind=row.kind,
-        auth_time=family.auth_time if family else None,
-        acr=family.acr if family else None,
-        amr=family.amr if family else (),
-        revoked=row.revoked is not None,
-        redeemed=row.redeemed,
-        grant=family,
-        parent=row.parent,
-        generation=row.generation,
-        session=family.session if family else None,
-    )
-
-
-def _grant(row: Row[Any]) -> Grant:
-    return Grant(
-        id=row.grant_id,
-        client=row.client,
-        user_id=row.grant_user_id,
-        subject=row.grant_subject,
-        scope=row.grant_scope,
-        audience=row.grant_audience,
-        created=row.grant_created,
-        expires=row.grant_expires,
-        consent_id=row.grant_consent_id,
-        session=row.grant_session,
-        auth_time=row.grant_auth_time,
-        amr=tuple(row.grant_amr.split()),
-        acr=row.grant_acr,
-        revoked=row.grant_revoked,
-    )
-
-
-def _grant_values(record: Grant) -> dict[str, Any]:
-    return {
-        "id": record.id,
-        "realm": REALM,
-        "consent_id": record.consent_id,
-        "client": record.client,
-        "user_id": record.user_id,
-        "subject": record.subject,
-        "session": record.session,
-        "scope": record.scope,
-        "audience": record.audience,
-        "auth_time": record.auth_time,
-        "acr": record.acr,
-        "amr": " ".join(record.amr),
-        "created": record.created,
-        "expires": record.expires,
-    }
-
-
-def _consent_values(record: Consent) -> dict[str, Any]:
-    return {
-        "id": record.id,
-        "realm": REALM,
-        "user_id": record.user_id,
-        "client": record.client,
-        "redirect_uri": record.redirect_uri,
-        "scope": record.scope,
-        "audience": record.audience,
-        "created": record.created,
-    }

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
 
 from ..models import Client, Secret, Session, User
-from .schema import REALM, client, consent, grant, session, user
+from .schema import REALM, client, consent, grant, origin, session, user
 from .sqlite import Database
 
 _CLIENT = select(client).where(client.c.realm == REALM)
@@ -48,6 +48,8 @@ class Registry:
         values = {**_client_values(record), "number": record.number, "realm": REALM, "client_id": record.client_id}
         with self.database.write() as connection:
             done = connection.execute(insert_or_ignore(client).values(values).on_conflict_do_nothing())
+            if done.rowcount:
+                store_origins(connection, record)
             return done.rowcount == 1
 
     def update_client(self, record: Client, now: float) -> bool:
@@ -55,6 +57,7 @@ class Registry:
         with self.database.write() as connection:
             done = connection.execute(update(client).where(client.c.number == record.number).values(_client_values(record)))
             if done.rowcount:
+                store_origins(connection, record)
                 self._feed(connection, [("client", record.client_id)], now)
         self.database.new_epoch()
         return done.rowcount == 1
@@ -67,11 +70,19 @@ class Registry:
             ).scalar()
             if number is not None:
                 connection.execute(delete(client).where(client.c.number == number))
+                connection.execute(delete(origin).where(origin.c.client == number))
                 connection.execute(delete(consent).where(consent.c.client == number))
                 connection.execute(delete(grant).where(grant.c.client == number))
                 self._feed(connection, [("client", client_id)], now)
         self.database.new_epoch()
         return number is not None
+
+    def has_origin(self, text: str) -> bool:
+        """Whether an enabled public client has the web origin `text`."""
+        query = select(origin.c.client).join(client, client.c.number == origin.c.client)
+        with self.database.read() as connection:
+            where = (origin.c.realm == REALM, origin.c.origin == text, client.c.disabled.is_(None))
+            return connection.execute(query.where(*where)).first() is not None
 
     def user(self, user_id: str) -> User | None:
         with self.database.read() as connection:
@@ -144,6 +155,19 @@ class Registry:
         with self.database.write() as connection:
             done = connection.execute(delete(session).where(session.c.digest == digest))
         return done.rowcount == 1
+
+
+def store_origins(connection: Connection, record: Client) -> None:
+    """Replace the client's web origins."""
+    connection.execute(delete(origin).where(origin.c.client == record.number))
+    for text in record.origins:
+        connection.execute(insert(origin).values(realm=REALM, origin=text, client=record.number))
+
+
+def every_origin(connection: Connection) -> None:
+    """Version 2 of the schema: the origins of the clients that there are."""
+    for row in connection.execute(select(client)).all():
+        store_origins(connection, _client(row))
 
 
 def _client(row: Row[Any]) -> Client:

@@ -1,4 +1,4 @@
-"""The tables, as of the first day.
+"""The tables, and what each version of them added.
 
 Every key carries a `realm`, so that one database may serve several issuers. Rows that come in large numbers have a
 time-ordered integer key and no second index: inserts append, and expired rows are found by walking that key.
@@ -20,7 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = 1
+VERSION = 2  # 2: oauth_origin
 REALM = ""  # the only realm so far
 metadata = MetaData()
 Number = Big().with_variant(Integer, "sqlite")  # SQLite makes INTEGER PRIMARY KEY the row's own key
@@ -61,6 +61,14 @@ client = Table(
     Column("disabled", Float),
     Column("last_used", Float),
     UniqueConstraint("realm", "client_id"),
+)
+origin = Table(
+    "oauth_origin",
+    metadata,
+    Column("realm", String(64), primary_key=True),
+    Column("origin", String(255), primary_key=True),
+    Column("client", Number, primary_key=True, autoincrement=False),
+    Index("oauth_origin_client", "client"),
 )
 user = Table(
     "oauth_user",

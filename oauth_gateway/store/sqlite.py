@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -149,21 +149,44 @@ class Database:
 
     def create(self) -> None:
         """Make file, tables and epoch where they are missing; safe when several processes start at once."""
+        with self._changing_the_schema() as connection:
+            if self.version(connection) == 0:
+                metadata.create_all(connection)
+                connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
+
+    def migrate(self, steps: Mapping[int, Callable[[Connection], None]]) -> bool:
+        """Run the steps that lead to versions above the file's, all or nothing; False where there was nothing to do."""
+        with self._changing_the_schema() as connection:
+            version = self.version(connection)
+            if not 0 < version < VERSION:
+                return False
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                metadata.create_all(connection)  # the tables that are missing
+                for number in range(version + 1, VERSION + 1):
+                    steps[number](connection)
+                connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
+                connection.exec_driver_sql("COMMIT")
+            except BaseException:
+                connection.exec_driver_sql("ROLLBACK")
+                raise
+        return True
+
+    @contextmanager
+    def _changing_the_schema(self) -> Iterator[Connection]:
+        """A connection that no other process has at the same time: create_all and the switch to WAL do not wait."""
         with translated():
             if self.path is None:
                 with self._lock, self.read() as connection:
-                    metadata.create_all(connection)
-                    connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
+                    yield connection
                 return
             lock = os.open(f"{self.path}-lock", os.O_RDWR | os.O_CREAT, 0o600)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX)  # create_all and the switch to WAL do not wait for one another
+                fcntl.flock(lock, fcntl.LOCK_EX)
                 connection = self._engine.connect()
                 try:
                     connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-                    if self.version(connection) == 0:
-                        metadata.create_all(connection)
-                        connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
+                    yield connection
                 finally:
                     connection.close()
             finally:

@@ -1,0 +1,73 @@
+"""CORS for the scripts of public clients (Fetch standard section 3.2): by registered origin, and never with cookies.
+
+The authorization endpoint has none (RFC 9700 section 2.6); the well-known documents are readable from everywhere.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from .errors import StoreUnavailable
+from .exchange import Answer, Environ
+from .models import Client
+from .redirects import is_origin
+from .store import Store
+
+log = logging.getLogger("oauth_gateway")
+_VARY = ("Vary", "Origin")
+
+
+class Cors:
+    """Says which origins' scripts may read an answer."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def headers(self, environ: Environ, client: Client | None = None) -> list[tuple[str, str]]:
+        """What an answer carries: nothing for callers that are no scripts, and nothing that helps a stranger's script.
+
+        With `client` its own origins count, else those of every public client.
+        """
+        origin = environ.get("HTTP_ORIGIN")
+        if origin is None:
+            return []
+        if not self._is_registered(origin, client):
+            return [_VARY]
+        return [
+            _VARY,
+            ("Access-Control-Allow-Origin", origin),
+            ("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After"),
+        ]
+
+    def preflight(self, environ: Environ) -> Answer:
+        """The answer to the question that a browser asks before a script's POST."""
+        allowed = self.headers(environ)
+        if len(allowed) > 1:
+            allowed += [
+                ("Access-Control-Allow-Methods", "POST"),
+                ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
+                ("Access-Control-Max-Age", "600"),
+            ]
+        return Answer(204, [*allowed, ("Cache-Control", "no-store")])
+
+    def _is_registered(self, origin: str, client: Client | None) -> bool:
+        if client is not None:
+            return origin in client.origins
+        if not is_origin(origin):
+            return False
+        try:
+            return self._store.has_origin(origin)
+        except StoreUnavailable as error:
+            log.warning("the origin of a script could not be looked up: %s", error)
+            return False
+
+
+def is_preflight(environ: Environ) -> bool:
+    """A CORS preflight: OPTIONS with both headers and no body."""
+    return (
+        environ["REQUEST_METHOD"] == "OPTIONS"
+        and "HTTP_ORIGIN" in environ
+        and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
+        and environ.get("CONTENT_LENGTH", "") in ("", "0")
+        and "HTTP_TRANSFER_ENCODING" not in environ
+    )

@@ -1,0 +1,54 @@
+"""What a person decided about an authorization request, and the grant that comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .models import Consent, Grant, User
+from .request import AuthorizationRequest
+
+if TYPE_CHECKING:
+    from .server import AuthorizationServer
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person decided and how they had logged in; `seed` makes a repeated decision the same decision."""
+
+    user: User
+    seed: bytes = field(repr=False)
+    number: int
+    remember: bool
+    session: str | None = None
+    auth_time: float | None = None
+    amr: tuple[str, ...] = ()
+
+
+def new_grant(
+    server: AuthorizationServer, request: AuthorizationRequest, decision: Decision, redirect_uri: str, now: float
+) -> tuple[Grant, Consent | None]:
+    """The grant of a decision, not stored yet, and the consent to be remembered where none covers it."""
+    client, user_id, audience = request.client, decision.user.user_id, server.settings.audience
+    scope = request.scope or ""
+    agreed = None
+    known = server.store.consent(user_id, client.number, redirect_uri, audience)
+    consent_id = known.id if known else None
+    if decision.remember and not (known and server.scopes.covers(known.scope, scope)):
+        consent_id = decision.number
+        agreed = Consent(consent_id, user_id, client.number, redirect_uri, audience, scope, now)
+    grant = Grant(
+        decision.number,
+        client.number,
+        user_id,
+        user_id,
+        scope,
+        audience,
+        now,
+        server.ends(now),
+        consent_id,
+        decision.session,
+        decision.auth_time,
+        decision.amr,
+    )
+    return grant, agreed

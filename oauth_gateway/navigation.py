@@ -1,0 +1,32 @@
+"""Pages answer navigations only: the wrapped app shares our origin, and a script injected there must drive nothing.
+
+See `docs/security.md`; the headers are those of Fetch Metadata.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from .errors import OAuthError
+from .exchange import Answer, Exchange
+
+
+def refuse_unless_navigation(exchange: Exchange) -> None:
+    """Refuse what a script, frame or image asked for, where the browser says so (Fetch Metadata)."""
+    destination = exchange.environ.get("HTTP_SEC_FETCH_DEST", "document")
+    mode = exchange.environ.get("HTTP_SEC_FETCH_MODE", "navigate")
+    if destination != "document" or mode != "navigate":
+        raise OAuthError("access_denied", "This page opens in a browser window of its own only.", 403)
+
+
+def refuse_unless_same_origin(exchange: Exchange) -> None:
+    """Refuse a form that was not posted from one of our own pages."""
+    parts = urlsplit(exchange.base)
+    origin = exchange.environ.get("HTTP_ORIGIN")
+    site = exchange.environ.get("HTTP_SEC_FETCH_SITE", "same-origin")
+    if origin != f"{parts.scheme}://{parts.netloc}" or site != "same-origin":
+        raise OAuthError("access_denied", "This form was not sent from this site.", 403)
+
+
+def see_other(location: str, *headers: tuple[str, str]) -> Answer:
+    return Answer(303, [("Location", location), ("Cache-Control", "no-store"), *headers])

@@ -1,0 +1,139 @@
+"""Rows of grants, codes and tokens, and the values that they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from ..models import Consent, Grant, Token, public_id
+from . import NewToken
+from .schema import REALM
+
+_INSERT = (
+    "INSERT INTO oauth_token (id, realm, kind, digest, client, grant_id, parent, generation, scope, audience, issued,"
+    " expires, failures, redirect_uri, code_challenge) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)"
+)
+
+
+def insert(connection: Connection, new: NewToken) -> None:
+    connection.connection.driver_connection.execute(  # type: ignore[union-attr]
+        _INSERT,
+        (
+            new.number,
+            REALM,
+            new.kind,
+            new.digest,
+            new.client,
+            new.grant_id,
+            new.parent,
+            new.generation,
+            new.scope,
+            new.audience,
+            new.issued,
+            new.expires,
+            new.redirect_uri,
+            new.code_challenge,
+        ),
+    )
+
+
+def lives(row: Row[Any]) -> bool:
+    """Whether client, grant and person are there and none was disabled or revoked."""
+    if row.client_disabled is not None:
+        return False
+    if row.grant_id is None:
+        return True
+    if row.grant_created is None or row.grant_revoked is not None or row.user_disabled is not None:
+        return False
+    return row.grant_user_id is None or row.username is not None
+
+
+def redeemable(row: Any, now: float) -> bool:
+    if row.revoked is not None or row.grant_revoked is not None or row.client_disabled is not None:
+        return False
+    if row.user_id is not None and (row.living_user is None or row.user_disabled is not None):
+        return False
+    expired = row.expires <= now or (row.grant_expires is not None and row.grant_expires <= now)
+    return not expired or row.redeemed is not None
+
+
+def token_of(row: Row[Any]) -> Token:
+    family = grant_of(row) if row.grant_id is not None else None
+    expires = row.expires
+    if family is not None and family.expires is not None:
+        expires = min(expires, family.expires)
+    return Token(
+        id=public_id(row.id),
+        client_id=row.client_id,
+        user_id=family.user_id if family else None,
+        username=row.username,
+        subject=family.subject if family else row.client_id,
+        scopes=frozenset(row.scope.split()),
+        audience=row.audience,
+        issuer="",
+        grant_id=public_id(row.grant_id) if row.grant_id is not None else None,
+        issued_at=row.issued,
+        expires_at=expires,
+        kind=row.kind,
+        auth_time=family.auth_time if family else None,
+        acr=family.acr if family else None,
+        amr=family.amr if family else (),
+        revoked=row.revoked is not None,
+        redeemed=row.redeemed,
+        grant=family,
+        parent=row.parent,
+        generation=row.generation,
+        session=family.session if family else None,
+    )
+
+
+def grant_of(row: Row[Any]) -> Grant:
+    return Grant(
+        id=row.grant_id,
+        client=row.client,
+        user_id=row.grant_user_id,
+        subject=row.grant_subject,
+        scope=row.grant_scope,
+        audience=row.grant_audience,
+        created=row.grant_created,
+        expires=row.grant_expires,
+        consent_id=row.grant_consent_id,
+        session=row.grant_session,
+        auth_time=row.grant_auth_time,
+        amr=tuple(row.grant_amr.split()),
+        acr=row.grant_acr,
+        revoked=row.grant_revoked,
+    )
+
+
+def grant_values(record: Grant) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "realm": REALM,
+        "consent_id": record.consent_id,
+        "client": record.client,
+        "user_id": record.user_id,
+        "subject": record.subject,
+        "session": record.session,
+        "scope": record.scope,
+        "audience": record.audience,
+        "auth_time": record.auth_time,
+        "acr": record.acr,
+        "amr": " ".join(record.amr),
+        "created": record.created,
+        "expires": record.expires,
+    }
+
+
+def consent_values(record: Consent) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "realm": REALM,
+        "user_id": record.user_id,
+        "client": record.client,
+        "redirect_uri": record.redirect_uri,
+        "scope": record.scope,
+        "audience": record.audience,
+        "created": record.created,
+    }

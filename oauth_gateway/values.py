@@ -1,0 +1,231 @@
+"""What each setting may be: one function a kind of value, for text and for Python values.
+
+Each gives the checked value, or raises ValueError with what is allowed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from . import policy
+
+DEFAULT_FEATURES = (
+    "authorization_code",
+    "refresh_token",
+    "client_credentials",
+    "revocation",
+    "introspection",
+    "metadata",
+)
+FEATURES = (*DEFAULT_FEATURES[:-1], "implicit", "password", "metadata")
+LONGEST = 100 * 365 * 86400  # seconds
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")
+_HOST = re.compile(
+    r"(?:(?:[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?|\[[0-9a-f:]+\])(?::[0-9]{1,5})?"
+)
+_TRUE = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def plain(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("must be text")
+    return value.strip()
+
+
+def lines(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [line.strip() for line in value.splitlines() if line.strip()]
+    if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
+        return [item.strip() for item in value if item.strip()]
+    raise ValueError("must be a list of text, or text with one item a line")
+
+
+def words(value: Any) -> list[str]:
+    return [word for line in lines(value) for word in line.replace(",", " ").split()]
+
+
+def mapping(value: Any) -> dict[str, str]:
+    if isinstance(value, Mapping):
+        if not all(isinstance(k, str) and isinstance(v, str) for k, v in value.items()):
+            raise ValueError("must map text to text")
+        return dict(value)
+    found: dict[str, str] = {}
+    for line in lines(value):
+        name, _, text = line.partition(": ")
+        found[name.strip()] = text.strip()
+    return found
+
+
+def flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in _TRUE:
+        return _TRUE[value.strip().lower()]
+    raise ValueError("must be true or false")
+
+
+def duration(value: Any) -> int:
+    match = re.fullmatch(r"\s*([0-9]{1,10})\s*([smhd]?)\s*", value) if isinstance(value, str) else None
+    seconds = int(match[1]) * _UNITS[match[2] or "s"] if match else value
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 < seconds <= LONGEST:
+        raise ValueError('must be a duration of at most 100 years: seconds, or text such as "90s", "10m", "1h" or "30d"')
+    return seconds
+
+
+def grace(value: Any) -> int:
+    return 0 if value == 0 or value in ("0", "0s") else duration(value)
+
+
+def revocation(value: Any) -> int | None:
+    return None if value == "strict" else duration(value)
+
+
+def count(value: Any) -> int:
+    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,9}\s*", value):
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError("must be a whole number of at least 1")
+    return value
+
+
+def absolute_uri(value: Any) -> str:
+    text = plain(value)
+    parts = urlsplit(text)
+    loopback = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if (parts.scheme != "https" and not loopback) or not parts.hostname or "@" in parts.netloc:
+        raise ValueError("must be an https URL such as https://api.example.com (http on loopback only)")
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0 or parts.netloc.endswith(":"):
+        raise ValueError("must have a port between 1 and 65535, or none")
+    if not _HOST.fullmatch(parts.netloc.partition("@")[2] or parts.netloc):
+        raise ValueError("must name a host in lower case such as api.example.com, 127.0.0.1 or [::1]")
+    if "?" in text or "#" in text:
+        raise ValueError("must have neither a query nor a fragment")
+    if not re.fullmatch(r"[A-Za-z0-9\-._~:/\[\]%]+", text) or policy.not_canonical(parts.path or "/"):
+        raise ValueError("must be a plain URL without empty or dot segments")
+    return text
+
+
+def issuer(value: Any) -> str:
+    text = absolute_uri(value)
+    if text.endswith("/"):
+        raise ValueError(f"must be written without the slash at its end: {text.rstrip('/')}")
+    return text
+
+
+def prefix(value: Any) -> str:
+    if value == "":
+        return ""
+    text = plain(value)
+    if not re.fullmatch(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", text):
+        raise ValueError("must be a path such as /oauth, without a slash at its end")
+    return text
+
+
+def database(value: Any) -> str:
+    text = plain(value)
+    if text == "sqlite://" or re.match(r"sqlite:///.", text):
+        return text
+    raise ValueError("must be sqlite:///FILE, or sqlite:// for a database in memory")
+
+
+def secret(value: Any) -> tuple[bytes, ...]:
+    if not isinstance(value, (str, bytes, list, tuple)):
+        raise ValueError("must be text, bytes, or a list of such")
+    items = value.splitlines() if isinstance(value, str) else [value] if isinstance(value, bytes) else list(value)
+    secrets: list[bytes] = []
+    for item in items:
+        if isinstance(item, str) and item.startswith("file:"):
+            try:
+                item = Path(item[5:]).read_bytes().strip()
+            except OSError as error:
+                raise ValueError(f"the file cannot be read ({error.strerror})") from None
+        raw = item.encode() if isinstance(item, str) else item
+        if not isinstance(raw, bytes) or len(raw) < 32:
+            raise ValueError("must be at least 32 bytes, a list of such (oldest to newest), or file:PATH")
+        secrets.append(raw)
+    if not secrets:
+        raise ValueError("must not be an empty list")
+    return tuple(secrets)
+
+
+def scopes(value: Any) -> dict[str, str]:
+    found = mapping(value) if isinstance(value, (str, Mapping)) else dict.fromkeys(lines(value), "")
+    for name in found:
+        if not _SCOPE.match(name):
+            raise ValueError(f"{name!r} is not a scope: visible ASCII without blanks, quotes and backslashes")
+    return found
+
+
+def default_scope(value: Any) -> str:
+    found = words(value)
+    if not all(_SCOPE.match(word) for word in found):
+        raise ValueError("must be scopes separated by blanks")
+    return " ".join(found)
+
+
+def scope_implies(value: Any) -> dict[str, str]:
+    if isinstance(value, Mapping):
+        value = {name: " ".join(words(implied)) for name, implied in value.items()}
+    found = mapping(value)
+    for name, implied in found.items():
+        if not implied.split() or not all(_SCOPE.match(word) for word in (name, *implied.split())):
+            raise ValueError(f"{name!r}: write a scope and what it implies, for example 'write: read'")
+    return found
+
+
+def events(value: Any) -> tuple[Callable[..., Any] | str, ...]:
+    items = [value] if callable(value) else lines(value) if isinstance(value, str) else value
+    if not isinstance(items, (list, tuple)):
+        raise ValueError("must be callables, or MODULE:NAME of such, one a line")
+    for item in items:
+        if not callable(item) and not (isinstance(item, str) and re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", item)):
+            raise ValueError(f"{item!r} is neither a callable nor written as MODULE:NAME")
+    return tuple(items)
+
+
+def features(value: Any) -> tuple[str, ...]:
+    asked: list[str] = []
+    for word in words(value):
+        asked.extend(DEFAULT_FEATURES if word == "default" else [word])
+    for word in asked:
+        if word not in FEATURES:
+            raise ValueError(f"there is no feature {word!r}; features are default, {', '.join(FEATURES)}")
+    return tuple(name for name in FEATURES if name in asked)
+
+
+def routes(value: Any) -> tuple[policy.Rule, ...]:
+    return tuple(policy.parse_rule(line) for line in lines(value) if not line.startswith("#"))
+
+
+def networks(value: Any) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.ip_network(word) for word in words(value))
+
+
+def folder(value: Any) -> str:
+    path = Path(plain(os.fspath(value)))
+    if not path.is_dir():
+        raise ValueError("must be an existing folder")
+    return str(path)
+
+
+def brand(value: Any) -> dict[str, str]:
+    brand = {"name": value} if isinstance(value, str) and ": " not in value else mapping(value)
+    unknown = sorted(set(brand) - {"name", "colour", "logo"})
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is unknown; allowed are name, colour and logo")
+    if "colour" in brand and not re.fullmatch(r"#[0-9a-fA-F]{6}", brand["colour"]):
+        raise ValueError("colour must be written as #rrggbb")
+    if "logo" in brand and not Path(brand["logo"]).is_file():
+        raise ValueError("logo must be the path of a PNG, JPEG or SVG file")
+    return brand
