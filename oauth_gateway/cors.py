@@ -14,7 +14,6 @@ from .redirects import is_origin
 from .store import Store
 
 log = logging.getLogger("oauth_gateway")
-_VARY = ("Vary", "Origin")
 
 
 class Cors:
@@ -24,17 +23,14 @@ class Cors:
         self._store = store
 
     def headers(self, environ: Environ, client: Client | None = None) -> list[tuple[str, str]]:
-        """What an answer carries: nothing for callers that are no scripts, and nothing that helps a stranger's script.
+        """What an answer carries besides `Vary: Origin`: nothing for callers that are no scripts of registered clients.
 
         With `client` its own origins count, else those of every public client.
         """
         origin = environ.get("HTTP_ORIGIN")
-        if origin is None:
+        if origin is None or not self._is_registered(origin, client):
             return []
-        if not self._is_registered(origin, client):
-            return [_VARY]
         return [
-            _VARY,
             ("Access-Control-Allow-Origin", origin),
             ("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After"),
         ]
@@ -42,13 +38,13 @@ class Cors:
     def preflight(self, environ: Environ) -> Answer:
         """The answer to the question that a browser asks before a script's POST."""
         allowed = self.headers(environ)
-        if len(allowed) > 1:
+        if allowed:
             allowed += [
                 ("Access-Control-Allow-Methods", "POST"),
                 ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
                 ("Access-Control-Max-Age", "600"),
             ]
-        return Answer(204, [*allowed, ("Cache-Control", "no-store")])
+        return Answer(204, [*allowed, ("Vary", "Origin"), ("Cache-Control", "no-store")])
 
     def _is_registered(self, origin: str, client: Client | None) -> bool:
         if client is not None:

@@ -13,21 +13,22 @@ from .settings import Settings
 from .store import Store, open_store
 
 
-def open_deployment(settings: Settings, *, adopt_issuer: bool = False) -> tuple[Store, Sealer]:
+def open_deployment(settings: Settings, *, adopt_issuer: bool = False, look_only: bool = False) -> tuple[Store, Sealer]:
     """The prepared store and the sealer; raises ConfigurationError with what to do about it.
 
-    Nothing stays open: a server that forks its workers after this shares no connection with them.
+    `look_only` makes and records nothing. Nothing stays open: a server that forks its workers after this shares no
+    connection with them.
     """
     store = open_store(settings.database)
     try:
-        store.prepare()
-        sealer = Sealer(settings.secret or (_own_secret(settings.database),))
-        _recognise_secret(store, sealer)
-        _recognise_issuer(store, settings, adopt_issuer)
+        if not look_only:
+            store.prepare()
+        store.check()
+        sealer = Sealer(settings.secret or (_own_secret(settings.database, store.meta("secret") is not None),))
+        _recognise_secret(store, sealer, look_only)
+        _recognise_issuer(store, settings, adopt_issuer, look_only)
     except StoreUnavailable as error:
-        raise ConfigurationError(
-            f"database: {describe(settings.database)} cannot be used ({error}); check that the folder is writable"
-        ) from error
+        raise ConfigurationError(f"database: {describe(settings.database)} cannot be used ({error})") from error
     if settings.database != "sqlite://":
         store.close()
     return store, sealer
@@ -39,11 +40,16 @@ def describe(database: str) -> str:
     return str(Path(file).resolve()) if file != database else "the database in memory"
 
 
-def _own_secret(database: str) -> bytes:
-    """The secret beside a SQLite file, made once with mode 0600 whoever comes first; a random one for memory."""
+def _own_secret(database: str, known: bool) -> bytes:
+    """The secret beside a SQLite file, made once with mode 0600 whoever comes first; a random one for memory.
+
+    Where the database knows one already, a missing file is not made anew: it would open nothing.
+    """
     if database == "sqlite://":
         return secrets.token_bytes(32)
     path = Path(f"{describe(database)}.secret")
+    if known and not path.exists():
+        raise ConfigurationError(f"secret: {path} is missing; restore it from a backup, the database is of no use without it")
     try:
         if not path.exists():
             made = path.with_name(f"{path.name}.{os.getpid()}.{time.time_ns()}")
@@ -65,24 +71,24 @@ def _own_secret(database: str) -> bytes:
     return secret
 
 
-def _recognise_secret(store: Store, sealer: Sealer) -> None:
+def _recognise_secret(store: Store, sealer: Sealer, look_only: bool) -> None:
     """Refuse another secret than the database's; a newer one in a list that has the old one is recorded."""
     known = sealer.fingerprints()
-    recorded = store.set_meta("secret", known[-1])
+    recorded = store.meta("secret") if look_only else store.set_meta("secret", known[-1])
     if recorded not in known:
         raise ConfigurationError(
             "secret: is not the one that this database was made with; restore it (for SQLite the file DATABASE.secret),"
             " or list the old one before the new one"
         )
-    if recorded != known[-1]:
+    if recorded != known[-1] and not look_only:
         store.set_meta("secret", known[-1], replace=True)
 
 
-def _recognise_issuer(store: Store, settings: Settings, adopt: bool) -> None:
+def _recognise_issuer(store: Store, settings: Settings, adopt: bool, look_only: bool) -> None:
     if settings.issuer is None:
         return
-    recorded = store.set_meta("issuer", settings.issuer, replace=adopt)
-    if recorded != settings.issuer:
+    recorded = store.meta("issuer") if look_only else store.set_meta("issuer", settings.issuer, replace=adopt)
+    if recorded not in (settings.issuer, None):
         raise ConfigurationError(
             f"issuer = {settings.issuer!r}: this database belongs to {recorded!r}; set that, use another database, or run"
             " `oauth-gateway migrate --adopt-issuer` (tokens of the old issuer are then refused)"

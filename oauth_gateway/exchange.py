@@ -35,19 +35,20 @@ class Answer:
         self.body = body
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        headers = self.headers
-        if self.status != 204:
-            headers = [*headers, ("Content-Length", str(len(self.body)))]
-            if not self.body:
-                headers.append(("Content-Type", "text/plain; charset=utf-8"))
-        start_response(_STATUS[self.status], headers)
+        start_response(_STATUS[self.status], self._complete())
         return [b""] if environ.get("REQUEST_METHOD") == "HEAD" else [self.body]
 
     def as_response(self) -> webob.Response:
         """The same as a WebOb response, for those who call the server without the middleware."""
         response = webob.Response(status=_STATUS[self.status], body=self.body)
-        response.headerlist = [*self.headers, ("Content-Length", str(len(self.body)))]
+        response.headerlist = self._complete()
         return response
+
+    def _complete(self) -> list[tuple[str, str]]:
+        if self.status == 204:
+            return self.headers
+        kind = [] if self.body else [("Content-Type", "text/plain; charset=utf-8")]
+        return [*self.headers, *kind, ("Content-Length", str(len(self.body)))]
 
 
 def json_answer(status: int, document: Any, headers: Iterable[tuple[str, str]] = ()) -> Answer:

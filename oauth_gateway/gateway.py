@@ -40,6 +40,8 @@ class OAuthGateway:
 
     def __init__(self, app: WSGIApplication | None = None, **settings: Any) -> None:
         self._set_up(app, doors.load(settings))
+        if os.path.exists(doors.DEFAULT_FILE):
+            log.warning("%s in this folder is not read by OAuthGateway(app); use OAuthGateway.from_file", doors.DEFAULT_FILE)
 
     @classmethod
     def from_file(cls, app: WSGIApplication | None, file: str | os.PathLike[str], **settings: Any) -> OAuthGateway:
@@ -103,8 +105,7 @@ class OAuthGateway:
             return body
         except StepUpRequired as refusal:
             refused: Answer = refusal.answer(environ)
-            exc_info = sys.exc_info()  # the app may have started an answer of its own (PEP 3333)
-            return refused(environ, lambda status, headers: start_response(status, headers, exc_info))
+            return refused(environ, _anew(start_response, sys.exc_info()))
 
     def _look(self, environ: Environ, place: tuple[str, str, str]) -> Any:
         """The answer where the request is not for the app, else None: it is then the guard's to decide."""
@@ -149,8 +150,20 @@ class OAuthGateway:
                 log.info("%s: %s", error.error, error.cause)
             answer = self.server.pages.error(error) if endpoint.people else error_answer(error)
         if endpoint.scripts and isinstance(answer, Answer):
-            answer.headers = [*answer.headers, *self._cors.headers(environ, exchange.client)]
+            answer.headers = [*answer.headers, ("Vary", "Origin"), *self._cors.headers(environ, exchange.client)]
         return answer
+
+
+def _anew(start_response: StartResponse, exc_info: Any) -> StartResponse:
+    """A start_response that also replaces an answer which the app has begun (PEP 3333 says how)."""
+
+    def start(status: str, headers: list[tuple[str, str]]) -> Any:
+        try:
+            return start_response(status, headers)
+        except Exception:
+            return start_response(status, headers, exc_info)
+
+    return start
 
 
 _WRONG_MOUNT = OAuthError("invalid_request", "SCRIPT_NAME must be empty or the path of the issuer.")

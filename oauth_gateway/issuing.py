@@ -103,7 +103,7 @@ class Issuing:
         client: Client,
         scope: str,
         now: float,
-        grant_type: str,
+        grant_type: str = "client_credentials",
         grant: Grant | None = None,
         *,
         refresh: bool = False,

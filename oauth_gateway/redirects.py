@@ -33,7 +33,7 @@ def refuse_reason(uri: str) -> str | None:
         return "it has a dot segment"
     if parts.scheme in ("http", "https"):
         return _refuse_web(uri, port)
-    if not _PRIVATE_SCHEME.match(uri.partition(":")[0]):
+    if ":" not in uri or not _PRIVATE_SCHEME.match(uri.partition(":")[0]):
         return "its scheme is neither https nor a private-use scheme with a dot, such as com.example.app"
     return None
 
@@ -96,7 +96,9 @@ def origin_of(uri: str) -> str | None:
 
 def is_origin(text: str) -> bool:
     """Whether `text` is a web origin whose scripts may be clients: https, or http on loopback, and nothing behind it."""
-    return len(text) <= 255 and "/" not in text.partition("://")[2] and "?" not in text and refuse_reason(text) is None
+    scheme, _, rest = text.partition("://")
+    web = scheme in ("http", "https") and len(text) <= 255 and not {"/", "?"} & set(rest)
+    return web and refuse_reason(text) is None
 
 
 def form_action_source(uri: str) -> str:

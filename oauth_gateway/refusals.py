@@ -29,7 +29,8 @@ class Refusals:
         """The refusal as its caller can read it: a page for GET and HEAD that prefer one, else JSON."""
         address = client_address(environ, self._settings)
         self._events.emit("request.refused", error=error.error or "no_token", status=error.status, address=address)
-        headers = [("Vary", "Accept"), *self._cors.headers(environ)]
+        vary = "Accept, Origin" if "HTTP_ORIGIN" in environ else "Accept"
+        headers = [("Vary", vary), *self._cors.headers(environ)]
         if error.error in _CHALLENGED:
             headers.append(("WWW-Authenticate", challenge(error, self._settings.audience, self._resource_metadata(environ))))
         if prefers_page(environ):

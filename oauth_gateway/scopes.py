@@ -45,7 +45,8 @@ class ScopePolicy:
             return " ".join(sorted(words & self.allowed(client)))
         wanted = words_of(asked)
         if not self.allowed(client).issuperset(wanted):
-            raise OAuthError("invalid_scope", "The client may not have this scope.")
+            cause = f"client {client.client_id!r} may not have {' '.join(sorted(set(wanted) - self.allowed(client)))!r}"
+            raise OAuthError("invalid_scope", "The client may not have this scope.", cause=cause)
         return " ".join(sorted(wanted))
 
     def refresh(self, client: Client, held: str, asked: str | None) -> str:

@@ -6,12 +6,14 @@ is refused with one line that names the setting, the value and what is allowed; 
 
 from __future__ import annotations
 
+import configparser
+import difflib
 import ipaddress
 import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +22,7 @@ from . import policy, values
 from .errors import ConfigurationError
 
 ENVIRONMENT_PREFIX = "OAUTH_GATEWAY_"
+DEFAULT_FILE = "oauth_gateway.toml"  # where the command line looks
 LOOPBACK = "loopback"  # audience and realm where no issuer is set
 
 
@@ -51,6 +54,7 @@ class Settings:
     templates: str | None = None
     brand: Mapping[str, str] = field(default_factory=dict)
     events: tuple[Callable[..., Any] | str, ...] = ()
+    origin: str = field(default="code and environment", compare=False)  # where they were read, for people
 
     @property
     def audience(self) -> str:
@@ -72,10 +76,27 @@ def load(
     """The settings of all doors together; raises ConfigurationError for an unknown name or a bad value."""
     given: dict[str, Any] = {}
     if file is not None:
-        given.update(read_toml(Path(file)))
+        given.update(read_ini(Path(file)) if Path(file).suffix == ".ini" else read_toml(Path(file)))
     given.update(read_environment(os.environ if environ is None else environ))
     given.update(keywords or {})
-    return gate(given)
+    settings = gate(given)
+    return settings if file is None else replace(settings, origin=str(Path(file).resolve()))
+
+
+def read_ini(path: Path) -> dict[str, Any]:
+    """The section of a PasteDeploy file that uses `egg:oauth-gateway`, for the command line."""
+    parser = configparser.ConfigParser(defaults={"here": str(path.parent.resolve())})
+    try:
+        parser.read_string(path.read_text("utf-8"), str(path))
+        sections = [dict(parser[name]) for name in parser.sections() if "oauth-gateway" in parser[name].get("use", "")]
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from None
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: is not a PasteDeploy file ({str(error).splitlines()[0]})") from None
+    if len(sections) != 1:
+        raise ConfigurationError(f"{path}: must have one section with `use = egg:oauth-gateway`; it has {len(sections)}")
+    found = {name: value for name, value in sections[0].items() if name not in ("use", "here", *parser.defaults())}
+    return {**found, **anchored(found.get("database"), path.parent)}
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -88,7 +109,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: is not TOML ({error})") from None
     table = document.get("oauth_gateway")
     if not isinstance(table, dict):
-        raise ConfigurationError(f"{path}: has no [oauth_gateway] table")
+        near = next((name for name in document if name.replace("-", "_").lower() == "oauth_gateway"), None)
+        hint = f"; [{near}] must be written so" if near else ""
+        raise ConfigurationError(f"{path}: has no [oauth_gateway] table{hint}")
     return {**table, **anchored(table.get("database"), path.parent)}
 
 
@@ -114,13 +137,16 @@ def gate(given: Mapping[str, Any]) -> Settings:
     for name, value in given.items():
         check = _CHECKS.get(name)
         if check is None:
-            raise ConfigurationError(f"{name}: there is no such setting; settings are {', '.join(_CHECKS)}")
+            near = difflib.get_close_matches(name, _CHECKS, 1)
+            hint = f"; did you mean {near[0]}?" if near else f"; settings are {', '.join(_CHECKS)}"
+            raise ConfigurationError(f"{name}: there is no such setting{hint}")
         if value is None:
             continue
         try:
             checked[name] = check(value)
         except (ValueError, TypeError) as error:
-            shown = "(not shown)" if name in ("secret", "database") else repr(value)
+            hidden = name == "secret" or (name == "database" and "@" in str(value))
+            shown = "(not shown)" if hidden else repr(value)
             raise ConfigurationError(f"{name} = {shown}: {error}") from None
     settings = Settings(**checked)
     implied = " ".join(f"{name} {words}" for name, words in settings.scope_implies.items())

@@ -6,6 +6,7 @@ the same time and answer the same as wrong passwords.
 
 from __future__ import annotations
 
+import math
 import secrets
 import threading
 import unicodedata
@@ -110,7 +111,7 @@ class Users:
             self._events.emit("login.throttled", address=address)
             raise OAuthError(
                 "slow_down",
-                "Too many attempts. Please wait a while and try again.",
+                f"Too many attempts. Please try again in {math.ceil(wait / 60)} minutes.",
                 429,
                 headers=(("Retry-After", str(wait)),),
             )

@@ -146,10 +146,11 @@ def secret(value: Any) -> tuple[bytes, ...]:
     secrets: list[bytes] = []
     for item in items:
         if isinstance(item, str) and item.startswith("file:"):
+            file = Path(item[5:])
             try:
-                item = Path(item[5:]).read_bytes().strip()
+                item = file.read_bytes().strip()
             except OSError as error:
-                raise ValueError(f"the file cannot be read ({error.strerror})") from None
+                raise ValueError(f"the file {file} cannot be read ({error.strerror})") from None
         raw = item.encode() if isinstance(item, str) else item
         if not isinstance(raw, bytes) or len(raw) < 32:
             raise ValueError("must be at least 32 bytes, a list of such (oldest to newest), or file:PATH")

@@ -91,6 +91,7 @@ def send(
         request.body = (form if isinstance(form, str) else urlencode(form)).encode()
         request.content_type = "application/x-www-form-urlencoded"
     request.headers.update(headers or {})
+    request.environ.pop("webob.is_body_seekable", None)  # no server's body is
     status, response_headers, iterable = request.call_application(validator(gateway))
     body = b"".join(iterable)
     iterable.close()
@@ -194,6 +195,20 @@ class World:
             secret = self.machine_secret if client is self.machine else self.secret
             headers["Authorization"] = basic(client.client_id, secret)
         return send(self.gateway, "POST", f"{self.prefix}/token/revoke", form, base=self.base, headers=headers)
+
+    def introspect(self, token: str, client: Client | None = None, secret: str | None = None, **more: str) -> webob.Response:
+        client = client or self.confidential
+        headers, form = {}, {"token": token, **more}
+        if client is self.public:
+            form["client_id"] = client.client_id
+        else:
+            known = self.machine_secret if client is self.machine else self.secret
+            headers["Authorization"] = basic(client.client_id, secret or known)
+        return send(self.gateway, "POST", f"{self.prefix}/token/introspect", form, base=self.base, headers=headers)
+
+    @property
+    def clients(self) -> Clients:
+        return Clients(self.gateway.settings, self.gateway.store, self.gateway.events)
 
 
 def basic(client_id: str, secret: str) -> str:

@@ -43,28 +43,30 @@ def fetch(url: str, data: bytes | None = None, **headers: str) -> tuple[int, str
 
 @contextmanager
 def running(command: list[str], port: int, folder: Path, **environ: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", *command],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    log = folder / f"server-{port}.log"
+    with log.open("w") as output:  # a pipe that nobody reads would fill up and stop the server
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
     try:
         for _ in range(200):
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
                 break
             except OSError:
-                assert process.poll() is None, process.communicate()[0]
+                assert process.poll() is None, log.read_text()
                 time.sleep(0.1)
         yield process
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         try:
-            process.communicate(timeout=15)
+            process.wait(timeout=15)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
 
@@ -112,6 +114,8 @@ def test_clients_from_creation_to_deletion(config: list[str], capsys: pytest.Cap
     ],
 )
 def test_a_mistake_is_one_line(config: list[str], capsys: pytest.CaptureFixture[str], arguments: list[str], says: str) -> None:
+    main(["migrate", *config])
+    capsys.readouterr()
     assert main([*arguments, *config]) == 1
     captured = capsys.readouterr()
     assert says in captured.err and captured.err.count("\n") == 1 and captured.out == ""
@@ -151,7 +155,10 @@ def test_people_and_tokens(config: list[str], capsys: pytest.CaptureFixture[str]
 
 
 def test_check_and_routes_test(tmp_path: Path, config: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    run(capsys, "client", "list", *config)
+    assert main(["client", "list", *config]) == 1 and "there is none at" in capsys.readouterr().err
+    before = run(capsys, "check", *config)
+    assert "not there yet" in str(before) and not (tmp_path / "x.db").exists(), "check makes nothing"
+    run(capsys, "migrate", *config)
     findings = run(capsys, "check", *config)
     assert {f["level"] for f in findings} == {"ok", "warning"} and any(f["subject"] == "issuer" for f in findings)
     os.chmod(tmp_path / "x.db", 0o644)
@@ -204,11 +211,8 @@ def test_serve_says_in_one_line_what_is_wrong(tmp_path: Path) -> None:
 def test_the_demo_s_own_words_work(tmp_path: Path) -> None:
     """R001: the printed commands are pasted into a shell"""
     port = free_port()
-    with running(["oauth_gateway.cli", "demo", "--bind", f"127.0.0.1:{port}"], port, tmp_path) as process:
-        assert process.stdout is not None
-        printed = ""
-        while "curl -i -H" not in printed:
-            printed += process.stdout.readline()
+    with running(["oauth_gateway.cli", "demo", "--bind", f"127.0.0.1:{port}"], port, tmp_path):
+        printed = (tmp_path / f"server-{port}.log").read_text()
         shell = "\n".join(
             line.strip() for line in printed.splitlines() if line.startswith("  curl") or line.startswith("  TOKEN")
         )

@@ -158,5 +158,6 @@ def test_the_public_names() -> None:
         "ConfigurationError",
         "OAuthError",
         "OAuthGateway",
+        "StepUpRequired",
         "StoreUnavailable",
     ]

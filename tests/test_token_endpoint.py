@@ -390,6 +390,8 @@ def test_a_grant_of_authlib_s_own_kind_works(memory_world: World) -> None:
         "https:/a.test",
         "https://a.test:/cb",
         "https://",
+        "client.test",
+        "client.test/cb",
         "http://localhost.evil.test/",
     ],
 )

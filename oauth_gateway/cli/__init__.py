@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"oauth-gateway: {error}", file=sys.stderr)
         return 1
     except OAuthError as error:
-        print(f"oauth-gateway: {error.description}", file=sys.stderr)
+        print(f"oauth-gateway: {error.cause or error.description}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         sys.stderr.close()
@@ -43,10 +43,17 @@ def parser() -> argparse.ArgumentParser:
         description="OAuth in front of any WSGI app. Start with: oauth-gateway demo",
     )
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--config", metavar="FILE", help="a TOML file with an [oauth_gateway] table")
+    shared.add_argument(
+        "--config",
+        metavar="FILE",
+        help="a TOML file with an [oauth_gateway] table, or a PasteDeploy .ini; ./oauth_gateway.toml if not given",
+    )
     shared.add_argument("--database", metavar="URL", help="the database, such as sqlite:///oauth_gateway.db")
     shared.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    wrapped = argparse.ArgumentParser(add_help=False, parents=[shared])
+    wrapped.add_argument("--app", metavar="MODULE:APP", help="a gateway whose settings are given in code")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for module in (serve, demo, clients, users, tokens, check, maintenance):
-        module.add(commands, shared)
+    serve.add(commands, shared)
+    for module in (demo, clients, users, tokens, check, maintenance):
+        module.add(commands, wrapped)
     return top

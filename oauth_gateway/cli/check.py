@@ -1,4 +1,4 @@
-"""`oauth-gateway check` and `routes test`: is this deployment sound, and which rule decides."""
+"""`oauth-gateway check` and `routes test`: is this deployment sound, and which rule decides. Neither writes anything."""
 
 from __future__ import annotations
 
@@ -9,25 +9,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, TemplateError
+
 from ..deployment import describe, open_deployment
 from ..errors import ConfigurationError
 from ..policy import Policy, not_canonical, wsgi_path
 from ..settings import Settings
-from .context import show
-from .serve import settings_of
+from .context import settings_of, show
 
 Finding = tuple[str, str, str]  # level (ok, warning, error), subject, sentence
+METHODS = frozenset(
+    """GET HEAD POST PUT PATCH DELETE OPTIONS TRACE CONNECT PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK""".split()  # noqa: SIM905
+)
+FIELDS = {"login": ("csrf", "username", "password"), "consent": ("csrf", "transaction", "decision")}
 
 
 def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     command = commands.add_parser("check", parents=[shared], help="is this deployment sound? exit 1 where it is not")
-    command.add_argument("--app", metavar="MODULE:APP", help="a gateway whose settings are given in code")
     command.set_defaults(run=check)
     routes = commands.add_parser("routes", help="what the rules say").add_subparsers(metavar="VERB", required=True)
     verb = routes.add_parser("test", parents=[shared], help="which rule decides about a request, and why")
     verb.add_argument("method", metavar="METHOD")
-    verb.add_argument("path", metavar="PATH")
-    verb.add_argument("--app", metavar="MODULE:APP", help="a gateway whose settings are given in code")
+    verb.add_argument("path", metavar="PATH", help="as the app sees it: percent-decoded, without a query")
     verb.set_defaults(run=test_route)
 
 
@@ -39,20 +42,12 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def _findings(settings: Settings) -> Iterator[Finding]:
-    yield "ok", "settings", "every name and value is understood"
+    yield "ok", "settings", f"read from {settings.origin}: every name and value is understood"
     yield from _check_issuer(settings)
-    try:
-        open_deployment(settings)
-        yield "ok", "database", describe(settings.database)
-    except ConfigurationError as error:
-        yield "error", "database", str(error)
-    yield from _check_files(settings)
-    for rule in settings.routes:
-        words = rule.text.split()
-        if words[1] in ("/**", "/*") and "public" in words[2:]:
-            yield "warning", "routes", f"{rule.text!r} makes every path public that no earlier rule names"
-    if settings.forward_authorization:
-        yield "warning", "routes", "forward_authorization hands bearer tokens to the app, which may log or leak them"
+    yield from _check_database(settings)
+    yield from _check_routes(settings)
+    yield from _check_features(settings)
+    yield from _check_templates(settings)
 
 
 def _check_issuer(settings: Settings) -> Iterator[Finding]:
@@ -62,34 +57,107 @@ def _check_issuer(settings: Settings) -> Iterator[Finding]:
         yield "warning", "issuer", f"{settings.issuer} is not https: good for this machine only"
     else:
         yield "ok", "issuer", settings.issuer
+        if not settings.trusted_proxies:
+            text = "is not set: where a proxy terminates TLS, throttles and events see the proxy's address only"
+            yield "warning", "trusted_proxies", text
     if settings.issuer_path:
         where = f"/.well-known/oauth-authorization-server{settings.issuer_path}"
-        yield "warning", "issuer", f"has a path: the front server must send {where} here too"
+        text = f"has a path: the front server must send {where} here too, and strip {settings.issuer_path} or set SCRIPT_NAME"
+        yield "warning", "issuer", text
 
 
-def _check_files(settings: Settings) -> Iterator[Finding]:
+def _check_database(settings: Settings) -> Iterator[Finding]:
     if settings.database == "sqlite://":
         yield "warning", "database", "is in memory: everything is forgotten at the end of the process"
         return
     path = Path(describe(settings.database))
+    if not path.exists() and path.parent.is_dir():
+        yield "warning", "database", f"{path} is not there yet; serve, client create or user create make it"
+        return
+    try:
+        open_deployment(settings, look_only=True)
+        yield "ok", "database", str(path)
+    except ConfigurationError as error:
+        yield "error", "database", str(error)
     for file in (path, Path(f"{path}.secret")):
-        if file.exists() and stat.S_IMODE(os.stat(file).st_mode) & 0o077:
+        if file.is_file() and stat.S_IMODE(os.stat(file).st_mode) & 0o077:
             yield "error", "files", f"{file} is readable by others; run chmod 600 on it"
+
+
+def _check_routes(settings: Settings) -> Iterator[Finding]:
+    for rule in settings.routes:
+        words = rule.text.split()
+        if words[1] in ("/**", "/*") and "public" in words[2:]:
+            yield "warning", "routes", f"{rule.text!r} makes every path public that no earlier rule names"
+        for scope in sorted(rule.access.scopes - set(settings.scopes)):
+            if settings.scopes:
+                yield "error", "routes", f"{rule.text!r}: {scope} is not one of `scopes`, so no token can ever have it"
+        for method in sorted(rule.methods - METHODS):
+            yield "warning", "routes", f"{rule.text!r}: {method} is a method that few clients know; a typing mistake?"
+    if settings.forward_authorization:
+        yield "warning", "routes", "forward_authorization hands bearer tokens to the app, which may log or leak them"
+
+
+def _check_features(settings: Settings) -> Iterator[Finding]:
+    on = set(settings.features)
+    if "implicit" in on:
+        yield (
+            "warning",
+            "features",
+            "implicit puts tokens into addresses, which leak (RFC 9700 section 2.1.2); use the code flow",
+        )
+    if "password" in on:
+        yield "warning", "features", "password shows people's passwords to clients (RFC 9700 section 2.4); use the code flow"
+    if not on & {"authorization_code", "client_credentials", "implicit", "password"}:
+        yield "error", "features", "no feature is on that issues tokens"
+    if "refresh_token" in on and not on & {"authorization_code", "password"}:
+        yield "warning", "features", "refresh_token has no effect without authorization_code or password"
+
+
+def _check_templates(settings: Settings) -> Iterator[Finding]:
+    if settings.templates is None:
+        return
+    ours = {path.stem for path in (Path(__file__).parent.parent / "templates").glob("*.html")}
+    environment = Environment(loader=FileSystemLoader(settings.templates), autoescape=True)
+    for path in sorted(Path(settings.templates).glob("*.html")):
+        if path.stem not in ours:
+            yield "warning", "templates", f"{path.name} replaces no page; pages are {', '.join(sorted(ours))}"
+            continue
+        try:
+            source = path.read_text("utf-8")
+            environment.parse(source)
+        except (OSError, UnicodeError, TemplateError) as error:
+            yield "error", "templates", f"{path.name}: {error}"
+            continue
+        for name in FIELDS.get(path.stem, ()):
+            if f'name="{name}"' not in source and "extends" not in source:
+                yield "error", "templates", f"{path.name} has no field named {name}"
 
 
 def test_route(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
-    path = wsgi_path(arguments.path)
+    path, _, query = arguments.path.partition("?")
+    path = wsgi_path(path)
     reason = not_canonical(path)
     if reason:
         document = {"decision": "refused", "status": 400, "reason": f"the path is not canonical: {reason}"}
         show(arguments, document, [f"refused with 400: the path is not canonical: {reason}"])
         return 0
+    taken = [f"{settings.prefix}/authorize", f"{settings.prefix}/token"]
+    if path in taken or path.startswith(tuple(f"{name}/" for name in taken)) or path.startswith("/.well-known/oauth-"):
+        show(
+            arguments, {"decision": "gateway", "rules": []}, [f"{path} belongs to the gateway itself and never reaches the app"]
+        )
+        return 0
     decision = Policy(settings.routes).decide(arguments.method, path)
     needs = decision.kind + (f" scope={','.join(sorted(decision.scopes))}" if decision.scopes else "")
     rules = [rule.text for rule in decision.rules]
-    lines = [f"{arguments.method} {arguments.path} needs: {needs}", *(f"  by the rule  {text}" for text in rules)]
+    lines = [f"{arguments.method} {path} needs: {needs}", *(f"  by the rule  {text}" for text in rules)]
     if len(rules) > 1:
-        lines.append("  Several rules decide, because other spellings of this path fall under another one.")
+        lines.append("  Several rules decide, because other spellings of this path or method fall under another one.")
+    if query:
+        lines.append("  A query plays no part; it was left out.")
+    if "%" in path:
+        lines.append("  Rules see the path percent-decoded; write it so.")
     show(arguments, {"decision": decision.kind, "scopes": sorted(decision.scopes), "rules": rules}, lines)
     return 0

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import replace
 from typing import Any
 
 from .. import clock
+from ..errors import ConfigurationError
 from ..models import Client
 from .context import Context, moment, show, table
 
@@ -84,7 +86,7 @@ def document(client: Client) -> dict[str, Any]:
 
 
 def create(arguments: argparse.Namespace) -> None:
-    context = Context(arguments)
+    context = Context(arguments, makes=True)
     client, secret = context.clients.create(now=clock.now(), **_given(arguments))
     answer = document(client)
     lines = [f"client_id      {client.client_id}"]
@@ -93,9 +95,13 @@ def create(arguments: argparse.Namespace) -> None:
         lines.append(f"client_secret  {secret}   (shown this once)")
     lines += [
         f"grant types    {' '.join(client.metadata['grant_types'])}",
-        f"scope          {client.metadata['scope']}",
+        f"scope          {client.metadata['scope'] or '(none)'}",
+        f"acts for       {'people who allow it' if client.redirect_uris else 'itself: no --redirect-uri was given'}",
     ]
     show(arguments, answer, lines)
+    if not client.metadata["scope"] and arguments.scope is None:
+        hint = f"client update {client.client_id} --scope"
+        print(f"oauth-gateway: no `scopes` are set, so this client has none; see {hint}", file=sys.stderr)
 
 
 def list_all(arguments: argparse.Namespace) -> None:
@@ -103,8 +109,15 @@ def list_all(arguments: argparse.Namespace) -> None:
     found: list[Client] = []
     while page := store.clients(found[-1].number if found else 0):
         found.extend(page)
-    rows = [[c.client_id, c.name, c.auth_method, c.metadata["scope"], "disabled" if c.disabled else ""] for c in found]
-    show(arguments, [document(c) for c in found], table(rows, ["CLIENT_ID", "NAME", "AUTHENTICATION", "SCOPE", ""]))
+    rows = [
+        [c.client_id, c.name, c.auth_method, " ".join(c.metadata["grant_types"]), c.metadata["scope"], _state(c)] for c in found
+    ]
+    head = ["CLIENT_ID", "NAME", "AUTHENTICATION", "GRANT TYPES", "SCOPE", "STATE"]
+    show(arguments, [document(c) for c in found], table(rows, head))
+
+
+def _state(client: Client) -> str:
+    return "disabled" if client.disabled is not None else "enabled"
 
 
 def show_one(arguments: argparse.Namespace) -> None:
@@ -136,8 +149,11 @@ def _set_disabled(arguments: argparse.Namespace, when: float | None) -> None:
 
 
 def update(arguments: argparse.Namespace) -> None:
-    context = Context(arguments)
-    changed = context.clients.update(context.clients.find(arguments.client_id), _given(arguments), clock.now())
+    context, changes = Context(arguments), _given(arguments)
+    client = context.clients.find(arguments.client_id)
+    if not changes:
+        raise ConfigurationError(f"client {client.client_id!r}: nothing was given to change; see client update --help")
+    changed = context.clients.update(client, changes, clock.now())
     show(arguments, document(changed), [f"client {changed.client_id} updated"])
 
 

@@ -8,36 +8,54 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from .. import settings as doors
 from ..clients import Clients
-from ..deployment import open_deployment
+from ..deployment import describe, open_deployment
 from ..errors import ConfigurationError
 from ..events import Events, subscribers
 from ..settings import Settings
 from ..users import Users
-
-DEFAULT_FILE = "oauth_gateway.toml"
+from .loading import gateway_in, load_app
 
 
 def read_settings(arguments: argparse.Namespace) -> Settings:
     """`--config`, else OAUTH_GATEWAY_CONFIG, else ./oauth_gateway.toml, plus the environment and `--database`."""
     file = arguments.config or os.environ.get("OAUTH_GATEWAY_CONFIG")
-    if file is None and Path(DEFAULT_FILE).is_file():
-        file = DEFAULT_FILE
+    if file is None and Path(doors.DEFAULT_FILE).is_file():
+        file = doors.DEFAULT_FILE
     keywords = {"database": arguments.database} if arguments.database else {}
     return doors.load(keywords, file=file)
 
 
-class Context:
-    """An opened deployment."""
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """The settings of `--app MODULE:APP` where that has a gateway, else those of file and environment."""
+    target = getattr(arguments, "app", None)
+    if not target:
+        return read_settings(arguments)
+    sys.path.insert(0, os.getcwd())
+    gateway = gateway_in(load_app(target))
+    if gateway is None:
+        raise ConfigurationError(
+            f"--app {target}: is not behind an OAuthGateway; its settings are in a file or the environment"
+        )
+    return replace(gateway.settings, origin=target)
 
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        self.settings = read_settings(arguments)
+
+class Context:
+    """An opened deployment; only a command that registers something `makes` a database where there is none."""
+
+    def __init__(self, arguments: argparse.Namespace, *, makes: bool = False) -> None:
+        self.settings = settings_of(arguments)
+        file = describe(self.settings.database)
+        if not makes and self.settings.database != "sqlite://" and not Path(file).exists():
+            raise ConfigurationError(f"database: there is none at {file}; serve, client create or user create make it")
         self.store, self.sealer = open_deployment(self.settings, adopt_issuer=getattr(arguments, "adopt_issuer", False))
+        self.sealer.foreign = True  # tokens of an own generator can be inspected and revoked too
         self.events = Events(subscribers(self.settings.events))
         self.clients = Clients(self.settings, self.store, self.events)
         self.users = Users(self.store, self.sealer, self.events)
@@ -67,10 +85,12 @@ def moment(seconds: float | None) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M") if seconds else "-"
 
 
-def read_secret(prompt: str, from_stdin: bool) -> str:
+def read_secret(prompt: str, from_stdin: bool, *, twice: bool = False) -> str:
     """A secret from standard input or asked at the terminal, never from the arguments."""
     piped = from_stdin or not sys.stdin.isatty()
     secret = sys.stdin.readline().rstrip("\r\n") if piped else getpass.getpass(f"{prompt}: ")
+    if twice and not piped and getpass.getpass(f"{prompt} again: ") != secret:
+        raise ConfigurationError(f"{prompt.lower()}: the two differ; nothing was changed")
     if not secret:
         raise ConfigurationError(f"{prompt.lower()}: none was given; type it or pipe it in")
     return secret

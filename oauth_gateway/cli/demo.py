@@ -15,9 +15,10 @@ from typing import Any
 from .. import clock
 from ..clients import Clients
 from ..demo_app import DemoApp
+from ..errors import ConfigurationError
 from ..gateway import OAuthGateway
 from ..settings import gate
-from .serve import run, try_bind
+from .serve import at_least_one, run, show_events, try_bind
 
 SCOPES = {"notes:read": "Read your notes", "notes:write": "Add notes in your name"}
 ROUTES = "GET,HEAD / public\nGET /demo/** public\nGET /notes scope=notes:read\n* /notes scope=notes:read,notes:write"
@@ -27,19 +28,22 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     command = commands.add_parser("demo", help="an example API behind the gateway on 127.0.0.1:8000, and what to try")
     command.add_argument("--bind", metavar="ADDRESS", default="127.0.0.1:8000")
     command.add_argument("--keep", metavar="DIR", help="keep the database there; else it is gone at the end")
-    command.add_argument("--workers", type=int, metavar="N")
-    command.add_argument("--threads", type=int, metavar="N")
+    command.add_argument("--workers", type=at_least_one, metavar="N")
+    command.add_argument("--threads", type=at_least_one, metavar="N")
     command.set_defaults(run=demo)
 
 
 def demo(arguments: argparse.Namespace) -> None:
     try_bind(arguments.bind)
     folder = Path(arguments.keep or tempfile.mkdtemp(prefix="oauth-gateway-demo-"))
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"--keep {folder}: no such folder can be made ({error.strerror})") from None
     if not arguments.keep:
         master = os.getpid()
         atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == master else None)
-    base = f"http://{arguments.bind}"
+    base, port = f"http://{arguments.bind}", arguments.bind.rpartition(":")[2]
     settings = gate({"database": f"sqlite:///{folder / 'demo.db'}", "scopes": SCOPES, "routes": ROUTES, "brand": "Demo Notes"})
     gateway = OAuthGateway.from_settings(None, settings)
     password = secrets.token_urlsafe(9)
@@ -49,7 +53,7 @@ def demo(arguments: argparse.Namespace) -> None:
     web, _ = clients.create(
         now=clock.now(),
         client_name="Demo in the browser",
-        redirect_uris=[f"{base}/demo/callback"],
+        redirect_uris=[f"http://{host}/demo/callback" for host in dict.fromkeys((arguments.bind, f"localhost:{port}"))],
         token_endpoint_auth_method="none",  # noqa: S106 - the name of a method
     )
     machine, secret = clients.create(now=clock.now(), client_name="Demo machine")
@@ -58,6 +62,8 @@ def demo(arguments: argparse.Namespace) -> None:
         print(line)
     sys.stdout.flush()
     arguments.workers = arguments.workers or 1  # the notes are in memory
+    arguments.threads = max(2, arguments.threads or 4)  # the page that plays the client calls the server
+    show_events()
     run(lambda: OAuthGateway.from_settings(DemoApp(web.client_id), settings), arguments)
 
 

@@ -9,7 +9,7 @@ from .. import clock
 from ..deployment import describe
 from ..store import open_store
 from ..store.sql import SqlStore
-from .context import Context, read_settings, show
+from .context import Context, settings_of, show
 
 
 def add(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -21,9 +21,9 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 
 def migrate(arguments: argparse.Namespace) -> None:
-    settings = read_settings(arguments)
+    settings = settings_of(arguments)
     changed = open_store(settings.database).migrate()
-    Context(arguments)  # makes what is missing, and records the issuer where it is asked to
+    Context(arguments, makes=True)  # makes what is missing, and records the issuer where it is asked to
     path = describe(settings.database)
     word = "brought up to date" if changed else "up to date"
     show(arguments, {"database": path, "schema": word}, [f"{path}: the schema is {word}"])

@@ -7,7 +7,7 @@ traceback of a worker that dies again and again.
 from __future__ import annotations
 
 import argparse
-import importlib
+import logging
 import os
 import socket
 import sys
@@ -20,8 +20,8 @@ from gunicorn.app.wsgiapp import WSGIApplication
 from ..deployment import describe
 from ..errors import ConfigurationError
 from ..gateway import OAuthGateway
-from ..settings import Settings
 from .context import read_settings
+from .loading import gateway_in, load_app
 
 
 def add(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -34,25 +34,42 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     command.add_argument("app", metavar="MODULE:APP", nargs="?", help="a WSGI app, or a factory written as MODULE:factory()")
     command.add_argument("--no-app", action="store_true", help="the authorization server alone")
     command.add_argument("--bind", metavar="ADDRESS", default="127.0.0.1:8000", help="HOST:PORT or unix:PATH")
-    command.add_argument("--workers", type=int, metavar="N")
-    command.add_argument("--threads", type=int, metavar="N")
+    command.add_argument("--workers", type=at_least_one, metavar="N")
+    command.add_argument("--threads", type=at_least_one, metavar="N")
     command.set_defaults(run=serve)
 
 
 def serve(arguments: argparse.Namespace) -> None:
-    if bool(arguments.app) == arguments.no_app:
+    if arguments.app and arguments.no_app:
+        raise ConfigurationError("serve: name an app as MODULE:APP or say --no-app, not both")
+    if not arguments.app and not arguments.no_app:
         raise ConfigurationError("serve: name an app as MODULE:APP, or say --no-app")
     settings = read_settings(arguments)
     sys.path.insert(0, os.getcwd())
-    try_bind(arguments.bind)
 
     def load() -> Any:
         app = None if arguments.no_app else load_app(arguments.app)
-        return app if isinstance(app, OAuthGateway) else OAuthGateway.from_settings(app, settings)
+        return app if gateway_in(app) else OAuthGateway.from_settings(app, settings)
 
-    try_in_child(load)
-    print(f"oauth-gateway: {describe(settings.database)} on http://{arguments.bind}", file=sys.stderr, flush=True)
+    def describe_it() -> str:
+        loaded = load()
+        used = (gateway_in(loaded) or loaded).settings
+        return f"{describe(used.database)}, {used.issuer or 'this machine only (no issuer is set)'}"
+
+    try_bind(arguments.bind)
+    told = try_in_child(describe_it)
+    show_events()
+    print(f"oauth-gateway: {told}, on {arguments.bind}", file=sys.stderr, flush=True)
     run(load, arguments)
+
+
+def show_events() -> None:
+    """The gateway's log on standard error, events included, in the form that gunicorn's own has."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("[%(asctime)s] [%(process)d] [%(levelname)s] %(message)s", "%Y-%m-%d %H:%M:%S %z"))
+    log = logging.getLogger("oauth_gateway")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
 
 
 def run(load: Callable[[], Any], arguments: argparse.Namespace) -> None:
@@ -82,30 +99,14 @@ def configuration_file() -> Path:
     return inside if inside.is_file() else Path(__file__).parent.parent.parent / "gunicorn.conf.py"
 
 
-def load_app(target: str) -> Any:
-    """The object that MODULE:APP or MODULE:factory() names; raises ConfigurationError with one line."""
-    module_name, colon, name = target.partition(":")
-    if not colon or not module_name or not name:
-        raise ConfigurationError(f"{target!r}: write MODULE:APP, for example shop.wsgi:app")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(f"{target!r}: there is no module {error.name!r} here ({os.getcwd()})") from error
-    except Exception as error:
-        raise ConfigurationError(f"{target!r}: importing {module_name} failed: {type(error).__name__}: {error}") from error
-    app = getattr(module, name.removesuffix("()"), None)
-    if app is None:
-        raise ConfigurationError(f"{target!r}: the module {module_name} has no {name.removesuffix('()')!r}")
-    if name.endswith("()"):
-        app = app()
-    if not callable(app):
-        raise ConfigurationError(f"{target!r}: is a {type(app).__name__}, not a WSGI app")
-    return app
-
-
 def try_bind(address: str) -> None:
     """Raise ConfigurationError where gunicorn could not listen at `address`."""
-    if address.startswith(("unix:", "fd:")):
+    if address.startswith("unix:"):
+        folder = Path(address.removeprefix("unix:")).parent
+        if not folder.is_dir():
+            raise ConfigurationError(f"--bind {address}: there is no folder {folder}")
+        return
+    if address.startswith("fd:"):
         return
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit() or int(port) > 65535:
@@ -120,14 +121,14 @@ def try_bind(address: str) -> None:
             raise ConfigurationError(f"--bind {address}: {error.strerror}; try another port with --bind") from None
 
 
-def try_in_child(load: Callable[[], Any]) -> None:
-    """Load once in a child, so that no import of the app happens in the process that will fork the workers."""
+def try_in_child(call: Callable[[], str]) -> str:
+    """What `call` gives, called in a child, so that no import of the app happens in the process that forks the workers."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         status, message = 0, ""
         try:
-            load()
+            message = call()
         except ConfigurationError as error:
             status, message = 1, str(error)
         except BaseException as error:
@@ -136,20 +137,15 @@ def try_in_child(load: Callable[[], Any]) -> None:
         os._exit(status)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
-        message = pipe.read().decode()
+        message = pipe.read().decode("utf-8", "replace")
     _, status = os.waitpid(child, 0)
     if status:
         raise ConfigurationError(message or "the app does not start: it ended the process while it was imported")
+    return message
 
 
-def settings_of(arguments: argparse.Namespace) -> Settings:
-    """The settings of `--app MODULE:APP` where that is a gateway, else those of file and environment."""
-    if getattr(arguments, "app", None):
-        sys.path.insert(0, os.getcwd())
-        app = load_app(arguments.app)
-        if isinstance(app, OAuthGateway):
-            return app.settings
-        raise ConfigurationError(
-            f"--app {arguments.app}: is not an OAuthGateway; its settings are in a file or the environment"
-        )
-    return read_settings(arguments)
+def at_least_one(text: str) -> int:
+    """The type of --workers and --threads."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number of at least 1")
+    return int(text)

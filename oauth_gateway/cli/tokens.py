@@ -24,14 +24,17 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     verb.add_argument("--client", metavar="ID")
     verb.add_argument("--user", metavar="NAME")
     verb.set_defaults(run=list_all)
-    verbs.add_parser("inspect", parents=[shared], help="what a token on standard input is").set_defaults(run=inspect)
+    verb = verbs.add_parser("inspect", parents=[shared], help="what a token on standard input is")
+    verb.add_argument("text", nargs="?", help=argparse.SUPPRESS)
+    verb.set_defaults(run=inspect)
     verb = verbs.add_parser("revoke", parents=[shared], help="end a token from standard input, or by its public id")
     verb.add_argument("--id", metavar="ID", help="the public id that `token list` shows")
+    verb.add_argument("text", nargs="?", help=argparse.SUPPRESS)
     verb.set_defaults(run=revoke)
 
 
-def document(token: Token) -> dict[str, Any]:
-    """Names as in RFC 7662."""
+def document(token: Token, audience: str) -> dict[str, Any]:
+    """Names as in RFC 7662; `active` is what the gateway for `audience` says."""
     return {
         "id": token.id,
         "token_type": token.kind,
@@ -42,7 +45,7 @@ def document(token: Token) -> dict[str, Any]:
         "aud": token.audience,
         "iat": int(token.issued_at),
         "exp": int(token.expires_at),
-        "active": not token.revoked and not token.redeemed and not token.is_expired(),
+        "active": token.lives(clock.now(), audience),
     }
 
 
@@ -70,7 +73,12 @@ def issue(arguments: argparse.Namespace) -> None:
 
 
 def list_all(arguments: argparse.Namespace) -> None:
-    store = Context(arguments).store
+    context = Context(arguments)
+    store, audience = context.store, context.settings.audience
+    if arguments.client:
+        context.clients.find(arguments.client)
+    if arguments.user:
+        context.users.named(arguments.user)
     found: list[Token] = []
     after = 0
     while page := store.tokens(after):
@@ -84,12 +92,31 @@ def list_all(arguments: argparse.Namespace) -> None:
             t.username or "-",
             t.get_scope(),
             moment(t.expires_at),
-            "revoked" if t.revoked else "",
+            _state(t, audience),
         ]
         for t in found
     ]
-    head = ["ID", "KIND", "CLIENT", "USER", "SCOPE", "EXPIRES", ""]
-    show(arguments, [document(t) for t in found], table(rows, head))
+    head = ["ID", "KIND", "CLIENT", "USER", "SCOPE", "EXPIRES", "STATE"]
+    show(arguments, [document(t, audience) for t in found], table(rows, head))
+
+
+def _state(token: Token, audience: str) -> str:
+    """In a word, why the gateway accepts a token or does not."""
+    if token.revoked:
+        return "revoked"
+    if token.redeemed is not None:
+        return "used"
+    if token.is_expired():
+        return "expired"
+    return "active" if token.audience == audience else f"for {token.audience}, not for {audience}"
+
+
+def read_token(arguments: argparse.Namespace) -> str:
+    if arguments.text:
+        raise ConfigurationError(
+            "token: is read from standard input, never from the arguments, which others can see; pipe it in"
+        )
+    return read_secret("Token", True).strip().removeprefix("Bearer ")
 
 
 def _wanted(token: Token, arguments: argparse.Namespace) -> bool:
@@ -100,12 +127,19 @@ def _wanted(token: Token, arguments: argparse.Namespace) -> bool:
 
 def inspect(arguments: argparse.Namespace) -> None:
     context = Context(arguments)
-    credential = context.sealer.recognise(read_secret("Token", True))
+    credential = context.sealer.recognise(read_token(arguments))
     token = context.store.token(credential.number, credential.digest)[0] if credential else None
     if token is None:
         show(arguments, {"active": False}, ["This is no token of this database, or its client, user or grant is gone."])
         return
-    show(arguments, document(token), [f"{name:12}{value}" for name, value in document(token).items()])
+    told = document(token, context.settings.audience)
+    shown = {
+        **told,
+        "iat": moment(token.issued_at),
+        "exp": moment(token.expires_at),
+        "state": _state(token, context.settings.audience),
+    }
+    show(arguments, told, [f"{name:12}{value}" for name, value in shown.items()])
 
 
 def revoke(arguments: argparse.Namespace) -> None:
@@ -116,7 +150,7 @@ def revoke(arguments: argparse.Namespace) -> None:
         except ValueError:
             raise ConfigurationError(f"--id {arguments.id!r}: is not an id; `token list` shows them") from None
     else:
-        credential = context.sealer.recognise(read_secret("Token", True))
+        credential = context.sealer.recognise(read_token(arguments))
         token = context.store.token(credential.number, credential.digest)[0] if credential else None
     if token is None:
         # of a disabled client or person: ended all the same, so that it does not come back when that is enabled

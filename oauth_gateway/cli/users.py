@@ -6,7 +6,9 @@ import argparse
 from typing import Any
 
 from .. import clock
+from ..errors import ConfigurationError
 from ..models import User
+from ..users import SOURCE, normalise
 from .context import Context, moment, read_secret, show, table
 
 
@@ -14,7 +16,7 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     verbs = commands.add_parser("user", help="accounts of people").add_subparsers(metavar="VERB", required=True)
     for name, run, text in (
         ("create", create, "a new account; the password is asked for or piped in"),
-        ("set-password", set_password, "a new password; signs the person out everywhere"),
+        ("set-password", set_password, "a new password; ends the person's sign-ins, and keeps what they allowed to apps"),
         ("disable", disable, "refuse the person and their tokens from now on"),
         ("enable", enable, "accept a disabled person again"),
         ("delete", delete, "delete an account with all it allowed"),
@@ -38,8 +40,10 @@ def document(user: User) -> dict[str, Any]:
 
 
 def create(arguments: argparse.Namespace) -> None:
-    context = Context(arguments)
-    password = read_secret("Password", arguments.password_stdin)
+    context = Context(arguments, makes=True)
+    if context.store.user_named(SOURCE, normalise(arguments.name)) is not None:
+        raise ConfigurationError(f"user name {arguments.name!r}: there is such an account already")
+    password = read_secret("Password", arguments.password_stdin, twice=True)
     user = context.users.create(arguments.name, password, clock.now())
     show(arguments, document(user), [f"user {user.username} created ({user.user_id})"])
 
@@ -47,7 +51,7 @@ def create(arguments: argparse.Namespace) -> None:
 def set_password(arguments: argparse.Namespace) -> None:
     context = Context(arguments)
     user = context.users.named(arguments.name)
-    context.users.set_password(user, read_secret("Password", arguments.password_stdin), clock.now())
+    context.users.set_password(user, read_secret("Password", arguments.password_stdin, twice=True), clock.now())
     show(arguments, document(user), [f"user {user.username}: the password is changed"])
 
 
@@ -78,5 +82,5 @@ def list_all(arguments: argparse.Namespace) -> None:
     found: list[User] = []
     while page := store.users(found[-1].user_id if found else ""):
         found.extend(page)
-    rows = [[u.username, u.user_id, moment(u.created), "disabled" if u.disabled else ""] for u in found]
-    show(arguments, [document(u) for u in found], table(rows, ["NAME", "USER_ID", "CREATED", ""]))
+    rows = [[u.username, u.user_id, moment(u.created), "disabled" if u.disabled else "enabled"] for u in found]
+    show(arguments, [document(u) for u in found], table(rows, ["NAME", "USER_ID", "CREATED", "STATE"]))

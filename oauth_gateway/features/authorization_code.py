@@ -79,7 +79,8 @@ class AuthorizationCodeGrant(AuthlibGrant):  # type: ignore[misc]
         if credential is None or credential.kind != "ac":
             return None
         code: AuthorizationCode | None = self.server.store.code(credential.number, credential.digest)
-        if code is None or code.grant.client != client.number:
+        audience = self.server.settings.audience
+        if code is None or code.grant.client != client.number or code.grant.audience != audience:
             return None
         return code if code.redeemed is not None or code.expires > clock.now() else None
 

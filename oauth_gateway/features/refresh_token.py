@@ -28,7 +28,9 @@ class RefreshTokenGrant(AuthlibGrant):  # type: ignore[misc]
         if credential is None or not credential.may_be("rt"):
             return None
         token: Token | None = self.server.store.token(credential.number, credential.digest)[0]
-        return token if token is not None and token.kind == "refresh_token" else None
+        if token is None or token.kind != "refresh_token" or token.audience != self.server.settings.audience:
+            return None  # one of before the issuer or resource was changed buys nothing that the gate would accept
+        return token
 
     def _validate_token_scope(self, token: Token) -> None:
         """Authlib's question; the answer is given by the server's `scopes`, which know what scopes imply."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -37,7 +38,12 @@ class SqlStore(Registry, Grants):
         """Make what is missing: file, tables, the feed's first row."""
         if self.path is not None and not self.path.parent.is_dir():
             raise ConfigurationError(f"database: the folder {self.path.parent} does not exist; create it first")
-        self.database.create()
+        if self.path is not None and not os.access(self.path.parent, os.W_OK):
+            raise ConfigurationError(
+                f"database: the folder {self.path.parent} is not writable; SQLite keeps files beside {self.path.name}"
+            )
+        if self.path is None or not self.path.is_dir():
+            self.database.create()
         self.check()
         with self.database.read() as connection:
             known = connection.execute(select(feed.c.head).where(feed.c.realm == REALM)).first()
@@ -50,7 +56,9 @@ class SqlStore(Registry, Grants):
         return self.database.migrate({2: every_origin})
 
     def check(self) -> None:
-        """Raise ConfigurationError where the schema is not the one of this code."""
+        """Raise ConfigurationError where the file is no database of ours, or of another version than this code."""
+        if self.path is not None and self.path.is_dir():
+            raise ConfigurationError(f"database: {self.path} is a folder; name a file")
         version = self.database.version()
         if version > VERSION:
             raise ConfigurationError(
