@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,10 +17,19 @@ from typing import Any
 import pytest
 import requests
 
-from .conftest import CHALLENGE, PASSWORD, VERIFIER
+from .conftest import CHALLENGE, PASSWORD, VERIFIER, needs
 from .test_command_line import ROOT, fetch, free_port, running
 
 ROUNDS = int(os.environ.get("GATEWAY_RACE_ROUNDS", "25"))
+
+
+def needs_node(folder: Path) -> None:
+    """Node and what `folder`'s package-lock.json names; installed here where npm can."""
+    needs(bool(shutil.which("node") and shutil.which("npm")), "Node.js is not installed (Debian: apt install nodejs npm)")
+    if not (folder / "node_modules").is_dir():
+        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        needs(done.returncode == 0, f"npm ci in tests/{folder.name} did not work: {done.stderr[-300:]}")
 
 
 class Deployment:
@@ -29,6 +39,8 @@ class Deployment:
         self.callback = "http://127.0.0.1/cb"
         self.confidential = self.cli("client", "create", "--redirect-uri", self.callback, "--scope", "read write")
         self.machine = self.cli("client", "create", "--scope", "read write")
+        public = ("--redirect-uri", self.callback, "--token-endpoint-auth-method", "none", "--scope", "read write")
+        self.public = self.cli("client", "create", *public)
         self.session = requests.Session()
         self.session.trust_env = False
         self.cli("user", "create", "ann", "--password-stdin", stdin=PASSWORD)
@@ -131,6 +143,19 @@ def test_authlib_s_client_does_code_with_pkce_refresh_and_client_credentials(dep
         session.trust_env = False
         session.fetch_token(grant_type="client_credentials")
         assert session.get(f"{base}/x").text == "ok"
+
+
+@pytest.mark.parametrize("script", ["openid_client", "oauth4webapi", "simple_oauth2"])
+def test_clients_from_npm_run_their_flows(deployment: Deployment, script: str) -> None:
+    folder = ROOT / "tests" / "foreign"
+    needs_node(folder)
+    clients = (deployment.confidential, deployment.machine)
+    known = [text for client in clients for text in (client["client_id"], client["client_secret"])]
+    person = ["ann", PASSWORD]
+    command = ["node", f"{script}.mjs", deployment.base, *known, deployment.public["client_id"], deployment.callback, *person]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("ok ") >= 7, done.stdout
 
 
 def test_sixteen_parallel_redemptions_through_two_workers_have_one_winner(deployment: Deployment) -> None:
