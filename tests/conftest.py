@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 import os
 import re
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 from wsgiref.validate import validator
@@ -18,6 +21,8 @@ import webob
 from oauth_gateway import OAuthGateway
 from oauth_gateway.clients import Clients
 from oauth_gateway.models import Client
+from oauth_gateway.sealing import Sealer
+from oauth_gateway.store.sqlite import Database
 from oauth_gateway.testing import Clock, frozen_time
 
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"  # RFC 7636 appendix B (R064)
@@ -260,6 +265,58 @@ def quick_passwords(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequ
 
     cheap = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     monkeypatch.setattr("oauth_gateway.users.PasswordHasher", lambda: cheap)
+
+
+class Listener(logging.Handler):
+    """Everything that is logged, as text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self.setFormatter(logging.Formatter("%(message)s %(event)s", defaults={"event": ""}))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+
+@pytest.fixture(autouse=True)
+def no_secret_is_logged_or_stored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A058, A068, R249: after every test a search of logs and database files finds none of the secrets that it issued"""
+    issued: set[str] = set()
+    files: list[Path] = []
+    issue, urlsafe, opened = Sealer.issue, secrets.token_urlsafe, Database.__init__
+
+    def recorded_issue(self: Sealer, *given: Any, **named: Any) -> Any:
+        made = issue(self, *given, **named)
+        issued.add(made[0])
+        return made
+
+    def recorded_urlsafe(nbytes: int | None = None) -> str:
+        text = urlsafe(nbytes)
+        if nbytes is not None and nbytes >= 32:  # client secrets, cookies, the secret; a user_id has 16 and is none
+            issued.add(text)
+        return text
+
+    def recorded_open(self: Database, path: Path | None) -> None:
+        opened(self, path)
+        if path is not None:
+            files.append(path)
+
+    monkeypatch.setattr(Sealer, "issue", recorded_issue)
+    monkeypatch.setattr(secrets, "token_urlsafe", recorded_urlsafe)
+    monkeypatch.setattr(Database, "__init__", recorded_open)
+    listener, logger = Listener(), logging.getLogger("oauth_gateway")
+    logging.getLogger().addHandler(listener)
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
+    yield
+    logging.getLogger().removeHandler(listener)
+    logger.setLevel(level)
+    logged = "\n".join(listener.lines)
+    assert not [text for text in issued if text in logged], "a secret is in the log"
+    for file in {f for path in files for f in (path, Path(f"{path}-wal")) if f.is_file()}:
+        stored = file.read_bytes()
+        assert not [text for text in (*issued, PASSWORD) if text.encode() in stored], f"a secret is in {file.name}"
 
 
 @pytest.fixture

@@ -69,6 +69,7 @@ def running(command: list[str], port: int, folder: Path, **environ: str) -> Iter
             process.wait(timeout=15)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
+        assert "oga1_" not in log.read_text(), "a token is in the server's log"
 
 
 @pytest.fixture

@@ -177,3 +177,52 @@ def test_sixteen_parallel_redemptions_through_two_workers_have_one_winner(deploy
             assert sorted(a.status_code for a in answers) == [200] + [400] * 15, [a.text for a in answers]
             token = next(a.json()["access_token"] for a in answers if a.status_code == 200)
             assert fetch(f"{deployment.base}/x", Authorization=f"Bearer {token}")[0] == 401, "the replay revokes"
+
+
+def together(count: int, call: Any) -> list[requests.Response]:
+    """The answers of `count` calls that start together, each on a connection of its own."""
+    barrier = threading.Barrier(count)
+
+    def one(index: int) -> requests.Response:
+        with requests.Session() as session:
+            session.trust_env = False
+            barrier.wait()
+            answer: requests.Response = call(session, index)
+            return answer
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(one, range(count)))
+
+
+def test_sixteen_parallel_refreshes_through_two_workers_have_one_successor(deployment: Deployment) -> None:
+    """A071"""
+    auth = (deployment.confidential["client_id"], deployment.confidential["client_secret"])
+    form = {"grant_type": "authorization_code", "redirect_uri": deployment.callback, "code_verifier": VERIFIER}
+    url = f"{deployment.base}/token"
+    for _ in range(max(5, ROUNDS // 3)):
+        first = deployment.session.post(url, {**form, "code": deployment.code()}, auth=auth).json()
+        body = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
+        answers = together(16, lambda session, _, body=body: session.post(url, body, auth=auth))
+        assert {a.status_code for a in answers} == {200}, [a.text for a in answers]
+        assert len({a.json()["refresh_token"] for a in answers}) == 1, "one family, the same answer within the grace"
+
+
+def test_tokens_that_a_race_with_a_revocation_wins_die_with_the_grant(deployment: Deployment) -> None:
+    """A072, A075"""
+    auth = (deployment.confidential["client_id"], deployment.confidential["client_secret"])
+    form = {"grant_type": "authorization_code", "redirect_uri": deployment.callback, "code_verifier": VERIFIER}
+    url = f"{deployment.base}/token"
+    for _ in range(max(5, ROUNDS // 3)):
+        first = deployment.session.post(url, {**form, "code": deployment.code()}, auth=auth).json()
+        refresh = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
+        revoke = {"token": first["refresh_token"]}
+
+        def call(session: requests.Session, index: int, refresh: Any = refresh, revoke: Any = revoke) -> requests.Response:
+            return session.post(f"{url}/revoke", revoke, auth=auth) if index % 2 else session.post(url, refresh, auth=auth)
+
+        answers = together(8, call)
+        assert {a.status_code for a in answers} <= {200, 400}, [a.text for a in answers]
+        won = [a.json()["access_token"] for a in answers if a.status_code == 200 and "access_token" in a.json()]
+        for token in [first["access_token"], *won]:
+            for _ in range(4):  # both workers
+                assert fetch(f"{deployment.base}/x", Authorization=f"Bearer {token}")[0] == 401

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from oauth_gateway.errors import ConfigurationError, StoreUnavailable
+from oauth_gateway.models import Client
 from oauth_gateway.store import NewToken, Purchase, Store, open_store
 from oauth_gateway.testing import NOW, StoreContract
 
@@ -143,3 +144,44 @@ def test_a_newer_schema_is_refused_with_what_to_do(tmp_path: Path) -> None:
 def test_a_missing_folder_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="does not exist; create it first"):
         open_store(f"sqlite:///{tmp_path / 'no' / 'x.db'}").prepare()
+
+
+def test_a_database_of_the_first_version_is_brought_up_to_date_on_demand(tmp_path: Path) -> None:
+    """Schema version 2: the origins of the clients that there are"""
+    import sqlite3
+
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    store = open_store(url)
+    store.prepare()
+    metadata = {"token_endpoint_auth_method": "none", "redirect_uris": ["https://spa.test/cb"]}
+    store.add_client(Client("c", metadata, number=1))
+    store.close()
+    with sqlite3.connect(tmp_path / "old.db") as connection:
+        connection.execute("DROP TABLE oauth_origin")
+        connection.execute("PRAGMA user_version=1")
+    connection.close()
+    with pytest.raises(ConfigurationError, match="run oauth-gateway migrate"):
+        open_store(url).prepare()
+    assert open_store(url).migrate() is True and open_store(url).migrate() is False
+    store = open_store(url)
+    store.prepare()
+    assert store.has_origin("https://spa.test") and not store.has_origin("https://other.test")
+
+
+def test_a_full_disk_fails_closed_and_recovers(tmp_path: Path) -> None:
+    """A093: SQLITE_FULL, by a limit on the database's pages"""
+    contract = TestFile()
+    contract.folder = tmp_path
+    store = contract.store()
+    client = contract.a_client(store)
+    with store.database.write() as connection:  # type: ignore[attr-defined]
+        connection.exec_driver_sql("PRAGMA max_page_count=1")  # as it is now, and no page more
+    with pytest.raises(StoreUnavailable, match="full"):
+        for _ in range(10_000):
+            token = contract.a_token(client, scope="x" * 1000)
+            store.issue(token)
+    assert not contract.found(store, token), "no success without a commit"
+    with store.database.write() as connection:  # type: ignore[attr-defined]
+        connection.exec_driver_sql("PRAGMA max_page_count=1000000")
+    store.issue(token)
+    assert contract.found(store, token)
