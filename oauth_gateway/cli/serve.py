@@ -95,7 +95,7 @@ class Served(WSGIApplication):  # type: ignore[misc]
 
 def configuration_file() -> Path:
     """gunicorn.conf.py: in the package where it is installed, at the top of the source tree else."""
-    inside = Path(__file__).parent.parent / "gunicorn.conf.py"
+    inside = Path(__file__).parent.parent / "gunicorn_conf.py"
     return inside if inside.is_file() else Path(__file__).parent.parent.parent / "gunicorn.conf.py"
 
 
