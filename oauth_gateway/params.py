@@ -83,7 +83,7 @@ def read_form(environ: dict[str, Any]) -> Params:
         raise OAuthError("invalid_request", f"The body is larger than {MAX_BODY} bytes.", 413)
     if length and not chunked and content_type != "application/x-www-form-urlencoded":
         raise OAuthError("invalid_request", "The body must be application/x-www-form-urlencoded.", 415)
-    body = environ["wsgi.input"].read(length) if length else b""
+    body = _read(environ["wsgi.input"], length) if length else b""
     if chunked:
         if len(body) > MAX_BODY:
             raise OAuthError("invalid_request", f"The body is larger than {MAX_BODY} bytes.", 413)
@@ -95,3 +95,12 @@ def read_form(environ: dict[str, Any]) -> Params:
         return parse(body.decode("ascii"))
     except UnicodeDecodeError:
         raise OAuthError("invalid_request", "The body holds unencoded characters.") from None
+
+
+def _read(stream: Any, length: int) -> bytes:
+    """At most `length` bytes; servers raise errors of their own for a body that breaks off or is framed wrongly."""
+    try:
+        body: bytes = stream.read(length)
+    except Exception as error:
+        raise OAuthError("invalid_request", "The body cannot be read.", cause=f"{type(error).__name__}: {error}") from None
+    return body
