@@ -76,7 +76,7 @@ def authenticate(
     server: AuthorizationServer, ask: Callable[..., Client], request: AuthorizationRequest, methods: Any, endpoint: str
 ) -> Client:
     """The client by the request's own mechanism; `ask` is Authlib's registry, `methods` what the endpoint allows or None."""
-    client = _by_own_method(server, ask, request, endpoint)
+    client = _by_own_method(server, ask, request, methods, endpoint)
     mechanism = _mechanism(request, endpoint, client is not None)
     if client is not None:
         return client
@@ -90,11 +90,11 @@ def authenticate(
 
 
 def _by_own_method(
-    server: AuthorizationServer, ask: Callable[..., Client], request: AuthorizationRequest, endpoint: str
+    server: AuthorizationServer, ask: Callable[..., Client], request: AuthorizationRequest, methods: Any, endpoint: str
 ) -> Client | None:
     """The client by a method that was registered beside the built-in ones."""
     for method in server.published["token_endpoint_auth_methods_supported"]:
-        if method not in METHODS:
+        if method not in METHODS and (methods is None or method in methods):
             try:
                 return ask(request, [method], endpoint)
             except OAuth2Error:
@@ -108,9 +108,11 @@ def _mechanism(request: AuthorizationRequest, endpoint: str, own: bool) -> str:
     credentials = basic_credentials(header)
     named = request.params.get("client_id")
     used = [name for name in ("client_secret", "client_assertion") if name in request.params]
-    if own or credentials is not None or (header and named):
-        used.append("header")
-    if len(used) + (own and credentials is not None) > 1 or (header and credentials is None and named and not own):
+    if own:
+        used.append("own")
+    if credentials is not None or (header and named and not own):
+        used.append("Authorization")
+    if len(used) > 1 or ("Authorization" in used and credentials is None):
         raise OAuthError("invalid_request", "More than one way of client authentication was used.")
     if own:
         return "own"

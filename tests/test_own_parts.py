@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 
 from oauth_gateway import OAuthGateway
 from oauth_gateway.clients import Clients
@@ -49,6 +50,10 @@ class Part:
 @pytest.fixture(autouse=True)
 def in_memory(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     monkeypatch.setenv("OAUTH_GATEWAY_DATABASE", "sqlite://")
+
+
+class BasicOnly(ClientCredentialsGrant):  # type: ignore[misc]
+    GRANT_TYPE = "urn:example:basic-only"
 
 
 def authorize_query(client: Client, **changes: str) -> str:
@@ -120,6 +125,12 @@ def test_an_own_client_authentication_method() -> None:
     body = urlencode({"grant_type": "client_credentials", "client_id": plain.client_id})
     signed = {"X-Client-HMAC": hmac.new(key, body.encode(), hashlib.sha256).hexdigest()}
     assert part.post("/token", body, **signed).status_code == 401, "not registered for it"
+    client, _ = part.client(token_endpoint_auth_method="urn:example:hmac", grant_types=["urn:example:basic-only"])
+    part.module.KEYS[client.client_id] = key
+    part.gateway.server.register_grant(BasicOnly)
+    body = urlencode({"grant_type": "urn:example:basic-only", "client_id": client.client_id})
+    signed = {"X-Client-HMAC": hmac.new(key, body.encode(), hashlib.sha256).hexdigest()}
+    assert part.post("/token", body, **signed).status_code == 401, "the grant does not take this method"
     document = part.get("/.well-known/oauth-authorization-server").json
     assert "urn:example:hmac" in document["token_endpoint_auth_methods_supported"]
 
