@@ -26,6 +26,7 @@ from .sealing import new_number
 from .server import AuthorizationServer
 
 PATH = "/authorize"
+ALLOWED, DENIED = 1, 1_000_000
 TRANSACTION_SECONDS = 3600  # how long a consent page may stay open
 
 
@@ -71,7 +72,7 @@ class Authorization:
     def _agreed_before(self, grant: Any, user: User) -> bool:
         """Whether the same was agreed to before; a client that anybody can claim to be is always asked."""
         client, uri = grant.request.client, grant.redirect_uri
-        if client.is_public or not grant.authenticates_client or not uri.startswith("https://"):
+        if client.is_public or not getattr(grant, "authenticates_client", False) or not uri.startswith("https://"):
             return False
         audience = self.server.settings.audience
         known = self.server.store.consent(user.user_id, client.number, uri, audience)
@@ -140,11 +141,10 @@ class Authorization:
         server, key, now = self.server, str(transaction["number"]), clock.now()
         address = request.exchange.address
         known = {"client_id": request.client.client_id, "user_id": user.user_id, "address": address}
-        kind = "allowed" if decision == "allow" else "denied"
-        ends = now + TRANSACTION_SECONDS
-        if server.store.add("decided", key, ends, now):  # one of two decisions at once is the first
-            server.store.add(kind, key, ends, now)
-        elif not server.store.has(kind, key, now):
+        # one atomic count of both decisions tells whether the other one was ever taken, also of two at once
+        amount = ALLOWED if decision == "allow" else DENIED
+        denied, allowed = divmod(server.store.count("decision", key, TRANSACTION_SECONDS, now, amount).value, DENIED)
+        if denied and allowed:
             raise OAuthError("invalid_request", "This request was answered before.", 409)
         if decision == "allow":
             seed = bytes.fromhex(transaction["seed"])

@@ -77,7 +77,7 @@ def authenticate(
 ) -> Client:
     """The client by the request's own mechanism; `ask` is Authlib's registry, `methods` what the endpoint allows or None."""
     client = _by_own_method(server, ask, request, methods, endpoint)
-    mechanism = _mechanism(request, endpoint, client is not None)
+    mechanism = _mechanism(request, endpoint, client)
     if client is not None:
         return client
     try:
@@ -102,19 +102,23 @@ def _by_own_method(
     return None
 
 
-def _mechanism(request: AuthorizationRequest, endpoint: str, own: bool) -> str:
-    """The one mechanism that the request uses; more than one is an error (RFC 6749 section 2.3). An `own` one counts too."""
+def _mechanism(request: AuthorizationRequest, endpoint: str, own: Client | None) -> str:
+    """The one mechanism that the request uses; more than one is an error (RFC 6749 section 2.3). The client of an
+    `own` method counts too.
+    """
     header = request.headers.get("Authorization")
     credentials = basic_credentials(header)
     named = request.params.get("client_id")
     used = [name for name in ("client_secret", "client_assertion") if name in request.params]
-    if own:
-        used.append("own")
-    if credentials is not None or (header and named and not own):
+    if own is not None and (not used or credentials is not None):
+        used.append("own")  # else the one parameter is what it used
+    if credentials is not None or (header and named and own is None):
         used.append("Authorization")
     if len(used) > 1 or ("Authorization" in used and credentials is None):
         raise OAuthError("invalid_request", "More than one way of client authentication was used.")
-    if own:
+    if own is not None:
+        if named not in (None, own.client_id):
+            raise OAuthError("invalid_request", "client_id is not that of the client that authenticated.")
         return "own"
     if credentials is not None:
         if named is not None and named != credentials[0]:

@@ -76,7 +76,7 @@ class Clients:
         """With the members in `changes` replaced; processes forget what they remember of it."""
         metadata = {**client.metadata, **changes}
         metadata["response_types"] = _response_types(metadata["grant_types"])
-        self.check(metadata)
+        self.check(metadata, had=client.metadata["grant_types"])
         changed = replace(client, metadata=metadata)
         self._store.update_client(changed, now)
         self._events.emit("client.updated", client_id=client.client_id)
@@ -91,14 +91,21 @@ class Clients:
         self._events.emit("client.secret_rotated", client_id=client.client_id)
         return secret
 
+    def set_disabled(self, client: Client, disabled: bool, now: float) -> Client:
+        """Refuse the client and its tokens from now on, or accept them again."""
+        changed = replace(client, disabled=now if disabled else None)
+        self._store.update_client(changed, now)
+        self._events.emit("client.disabled" if disabled else "client.enabled", client_id=client.client_id)
+        return changed
+
     def delete(self, client_id: str, now: float) -> None:
         if not self._store.delete_client(client_id, now):
             raise ConfigurationError(f"client {client_id!r}: there is no such client")
         self._events.emit("client.deleted", client_id=client_id)
 
-    def check(self, metadata: Mapping[str, Any]) -> None:
-        """Refuse metadata that cannot work or would be unsafe."""
-        self._check_grants(metadata)
+    def check(self, metadata: Mapping[str, Any], had: Iterable[str] = ()) -> None:
+        """Refuse metadata that cannot work or would be unsafe; grant types that the client `had` may stay."""
+        self._check_grants(metadata, had)
         for uri in metadata["redirect_uris"]:
             reason = redirects.refuse_reason(uri)
             if reason:
@@ -114,13 +121,13 @@ class Clients:
         if any(ord(c) < 32 for c in metadata["client_name"]) or len(metadata["client_name"]) > 200:
             raise ConfigurationError("client_name: must be at most 200 visible characters")
 
-    def _check_grants(self, metadata: Mapping[str, Any]) -> None:
+    def _check_grants(self, metadata: Mapping[str, Any], had: Iterable[str]) -> None:
         """How the client may get tokens, and how it shows who it is; both may be URIs of a deployment's own parts."""
         grants, method = metadata["grant_types"], metadata["token_endpoint_auth_method"]
         for grant in grants:
             if grant not in GRANT_TYPES and not _URI.match(grant):
                 raise ConfigurationError(f"grant_types: {grant!r} is unknown; allowed are {', '.join(GRANT_TYPES)}")
-            if grant in ("implicit", "password") and grant not in self._settings.features:
+            if grant in ("implicit", "password") and grant not in (*self._settings.features, *had):
                 raise ConfigurationError(f"grant_types: {grant} is switched off; add it to `features` if you cannot do without")
         if method not in AUTH_METHODS and not _URI.match(method):
             allowed = ", ".join(AUTH_METHODS)

@@ -35,12 +35,12 @@ class Cors:
             ("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After"),
         ]
 
-    def preflight(self, environ: Environ) -> Answer:
-        """The answer to the question that a browser asks before a script's POST."""
+    def preflight(self, environ: Environ, methods: frozenset[str]) -> Answer:
+        """The answer to the question that a browser asks before a script's request."""
         allowed = self.headers(environ)
         if allowed:
             allowed += [
-                ("Access-Control-Allow-Methods", "POST"),
+                ("Access-Control-Allow-Methods", ", ".join(sorted(methods))),
                 ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
                 ("Access-Control-Max-Age", "600"),
             ]

@@ -24,7 +24,7 @@ def open_deployment(settings: Settings, *, adopt_issuer: bool = False, look_only
         if not look_only:
             store.prepare()
         store.check()
-        sealer = Sealer(settings.secret or (_own_secret(settings.database, store.meta("secret") is not None),))
+        sealer = Sealer(settings.secret or (_own_secret(settings.database, look_only or store.meta("secret") is not None),))
         _recognise_secret(store, sealer, look_only)
         _recognise_issuer(store, settings, adopt_issuer, look_only)
     except StoreUnavailable as error:

@@ -75,8 +75,8 @@ def subscribers(named: Iterable[Subscriber | str]) -> list[Subscriber]:
                 target = importlib.import_module(module)
                 for part in name.split("."):
                     target = getattr(target, part)
-            except (ImportError, AttributeError) as error:
-                raise ConfigurationError(f"events = {item!r}: {error}") from error
+            except Exception as error:
+                raise ConfigurationError(f"events = {item!r}: {type(error).__name__}: {error}") from error
         if not callable(target):
             raise ConfigurationError(f"events = {item!r}: is not callable")
         found.append(target)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -105,7 +104,12 @@ class OAuthGateway:
             return body
         except StepUpRequired as refusal:
             refused: Answer = refusal.answer(environ)
-            return refused(environ, _anew(start_response, sys.exc_info()))
+            try:
+                return refused(environ, start_response)
+            except Exception:
+                # not every server replaces what the app has begun, as PEP 3333 has it: two answers in one would be worse
+                log.error("oauth_gateway.require was called after start_response: too late for an answer of the gateway's")
+                raise refusal from None
 
     def _look(self, environ: Environ, place: tuple[str, str, str]) -> Any:
         """The answer where the request is not for the app, else None: it is then the guard's to decide."""
@@ -118,7 +122,7 @@ class OAuthGateway:
         endpoint = self._endpoints.get(path)
         if endpoint is not None:
             return self._protocol(environ, endpoint)
-        if self.app is None or path.startswith(self._taken) or path in self._exactly_taken or _is_well_known(path):
+        if self.app is None or path.startswith(self._taken) or path in self._exactly_taken or is_well_known(path):
             return self._failure(environ, OAuthError("not_found", "There is nothing at this address.", 404))
         return None
 
@@ -127,7 +131,7 @@ class OAuthGateway:
         path = environ.get("PATH_INFO", "")
         below = f"{self.settings.prefix}/authorize"
         people = path == below or path.startswith(below + "/")
-        machines = path in self._endpoints or path.startswith(f"{self.settings.prefix}/token/") or _is_well_known(path)
+        machines = path in self._endpoints or path.startswith(f"{self.settings.prefix}/token/") or is_well_known(path)
         if people or (not machines and prefers_page(environ)):
             return self.server.pages.error(error)
         return error_answer(error)
@@ -139,7 +143,7 @@ class OAuthGateway:
             environ.pop(name, None)
         exchange = Exchange(environ, self.settings)
         if endpoint.scripts and is_preflight(environ):
-            return self._cors.preflight(environ)
+            return self._cors.preflight(environ, endpoint.methods)
         try:
             if exchange.method not in endpoint.methods:
                 allowed = ", ".join(sorted(endpoint.methods))
@@ -149,21 +153,13 @@ class OAuthGateway:
             if error.cause:
                 log.info("%s: %s", error.error, error.cause)
             answer = self.server.pages.error(error) if endpoint.people else error_answer(error)
-        if endpoint.scripts and isinstance(answer, Answer):
-            answer.headers = [*answer.headers, ("Vary", "Origin"), *self._cors.headers(environ, exchange.client)]
+        except StoreUnavailable as error:
+            log.error("%s %s: %s", exchange.method, endpoint.path, error)
+            answer = self._failure(environ, unavailable(error))
+        if endpoint.scripts:
+            headers = answer.headers if isinstance(answer, Answer) else getattr(answer, "headerlist", [])  # WebOb's
+            headers += [("Vary", "Origin"), *self._cors.headers(environ, exchange.client)]
         return answer
-
-
-def _anew(start_response: StartResponse, exc_info: Any) -> StartResponse:
-    """A start_response that also replaces an answer which the app has begun (PEP 3333 says how)."""
-
-    def start(status: str, headers: list[tuple[str, str]]) -> Any:
-        try:
-            return start_response(status, headers)
-        except Exception:
-            return start_response(status, headers, exc_info)
-
-    return start
 
 
 _WRONG_MOUNT = OAuthError("invalid_request", "SCRIPT_NAME must be empty or the path of the issuer.")
@@ -189,5 +185,6 @@ def _refuse_outsiders(environ: Environ) -> OAuthError | None:
     )
 
 
-def _is_well_known(path: str) -> bool:
+def is_well_known(path: str) -> bool:
+    """Whether `path` is one of the well-known documents that the gateway takes, built or not."""
     return path.startswith("/.well-known/") and _WELL_KNOWN.match(path) is not None

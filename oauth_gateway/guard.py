@@ -53,7 +53,6 @@ IDENTITY = frozenset(
 OVERRIDES = ("HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_X_METHOD_OVERRIDE", "HTTP_X_HTTP_METHOD")
 UNUSUAL = IDENTITY.union(OVERRIDES)
 MOST_PATHS = 8192  # remembered decisions; a flood of paths costs a few microseconds each, and a few megabytes at most
-PREFLIGHT = Decision("public", frozenset())
 LONGEST_PATH = 300  # characters; decisions about longer ones are made anew
 _CREDENTIAL = re.compile(r"[A-Za-z0-9\-._~+/]+=*\Z")
 _BEARER = re.compile(r"(?:\A|,)\s*bearer(?:\s|\Z)", re.IGNORECASE)
@@ -97,7 +96,10 @@ class Guard:
         if environ["REQUEST_METHOD"] == "OPTIONS" and is_preflight(environ):
             for name in ("HTTP_AUTHORIZATION", "HTTP_COOKIE", *OVERRIDES):
                 environ.pop(name, None)
-            return self._without_token(environ, PREFLIGHT)
+            environ["oauth_gateway.token"] = None
+            environ["oauth_gateway.require"] = _require_a_token  # whatever the rule: no preflight brings one
+            environ["oauth_gateway.refuse"] = decision.refuse
+            return
         if decision.kind == "public":
             if header is not None and not self._forward and _BEARER.search(header):
                 del environ["HTTP_AUTHORIZATION"]

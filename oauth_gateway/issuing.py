@@ -14,6 +14,7 @@ from .settings import Settings
 from .store import NewToken, Store
 from .users import Users
 
+LONGEST = 100 * 365 * 86400  # seconds
 Generator = Callable[..., Mapping[str, Any]]  # as Authlib's register_token_generator takes it
 
 
@@ -131,6 +132,9 @@ class Issuing:
                     include_refresh_token=refresh,
                 )
             )
+        made.pop("scope", None)  # what was granted is in the row
+        if not 0 <= int(made.get("expires_in") or 0) <= LONGEST:
+            raise ValueError("a token generator must give expires_in as seconds from now")
         seconds = int(made.get("expires_in") or lifetime or self.settings.access_token_lifetime)
         if grant is not None and grant.expires is not None:
             seconds = max(1, min(seconds, int(grant.expires - now)))

@@ -153,3 +153,12 @@ def _bound(key: bytes, binding: str) -> bytes:
 
 def _base64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _new_sequence() -> None:
+    """A lock of its own for a forked child: a thread of the parent may have held the other."""
+    global _sequence
+    _sequence = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_new_sequence)

@@ -7,9 +7,11 @@ the same time and answer the same as wrong passwords.
 from __future__ import annotations
 
 import math
+import os
 import secrets
 import threading
 import unicodedata
+import weakref
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -42,8 +44,13 @@ class Users:
         self._sealer = sealer
         self._events = events
         self._hasher = PasswordHasher()
-        self._turns = threading.BoundedSemaphore(CONCURRENT_HASHES)
+        self.reset()
+        _every.add(self)
         self._nobody: str | None = None
+
+    def reset(self) -> None:
+        """All turns are free: at first and in a forked child, where nobody would give back what the parent's threads hold."""
+        self._turns = threading.BoundedSemaphore(CONCURRENT_HASHES)
 
     def create(self, username: str, password: str, now: float) -> User:
         """A new account; raises ConfigurationError where name or password will not do."""
@@ -90,6 +97,11 @@ class Users:
     def set_disabled(self, user: User, disabled: bool, now: float) -> None:
         self._store.update_user(replace(user, disabled=now if disabled else None), now, revoke=True)
         self._events.emit("user.disabled" if disabled else "user.enabled", user_id=user.user_id)
+
+    def delete(self, user: User, now: float) -> None:
+        """Delete the account with all that it allowed."""
+        self._store.delete_user(user.user_id, now)
+        self._events.emit("user.deleted", user_id=user.user_id)
 
     def hash(self, password: str) -> str:
         raw = unicodedata.normalize("NFKC", password).encode()
@@ -144,6 +156,17 @@ class Users:
             return same and user is not None and len(raw) <= MOST_PASSWORD_BYTES
         finally:
             self._turns.release()
+
+
+_every: weakref.WeakSet[Users] = weakref.WeakSet()
+
+
+def _reset_all() -> None:
+    for users in list(_every):
+        users.reset()
+
+
+os.register_at_fork(after_in_child=_reset_all)
 
 
 def normalise(username: str) -> str:

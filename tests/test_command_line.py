@@ -115,7 +115,7 @@ def test_clients_from_creation_to_deletion(config: list[str], capsys: pytest.Cap
     ],
 )
 def test_a_mistake_is_one_line(config: list[str], capsys: pytest.CaptureFixture[str], arguments: list[str], says: str) -> None:
-    main(["migrate", *config])
+    main(["client", "create", *config])
     capsys.readouterr()
     assert main([*arguments, *config]) == 1
     captured = capsys.readouterr()
@@ -159,7 +159,8 @@ def test_check_and_routes_test(tmp_path: Path, config: list[str], capsys: pytest
     assert main(["client", "list", *config]) == 1 and "there is none at" in capsys.readouterr().err
     before = run(capsys, "check", *config)
     assert "not there yet" in str(before) and not (tmp_path / "x.db").exists(), "check makes nothing"
-    run(capsys, "migrate", *config)
+    assert main(["migrate", *config]) == 1 and "there is none at" in capsys.readouterr().err
+    run(capsys, "client", "create", *config)
     findings = run(capsys, "check", *config)
     assert {f["level"] for f in findings} == {"ok", "warning"} and any(f["subject"] == "issuer" for f in findings)
     os.chmod(tmp_path / "x.db", 0o644)

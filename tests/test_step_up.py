@@ -48,7 +48,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-@pytest.mark.parametrize("path", ["/x", "/late"])
+@pytest.mark.parametrize("path", ["/x", "/files"])
 def test_what_the_handler_demands_becomes_one_correct_403(clock: Clock, path: str) -> None:
     """R058, R281"""
     gateway, token = world_of(validator(demanding))
@@ -56,9 +56,33 @@ def test_what_the_handler_demands_becomes_one_correct_403(clock: Clock, path: st
     refused = send(gateway, "GET", path, headers=bearer(token("read")))
     assert refused.status_code == 403 and refused.json["error"] == "insufficient_scope"
     challenge = refused.headers["WWW-Authenticate"]
-    assert 'scope="write"' in challenge and 'error="insufficient_scope"' in challenge
+    assert (
+        'scope="write"' if path == "/x" else 'scope="read write"'
+    ) in challenge and 'error="insufficient_scope"' in challenge
     assert 'resource_metadata="https://api.example.com/.well-known/oauth-protected-resource"' in challenge
     assert len(refused.headers.getall("WWW-Authenticate")) == 1
+
+
+def test_a_demand_after_the_answer_began_is_an_error_and_never_two_answers(clock: Clock) -> None:
+    """gunicorn appends headers where PEP 3333 has them replaced"""
+    gateway, token = world_of(demanding)
+    started: list[str] = []
+
+    def start(status: str, headers: Any, exc_info: Any = None) -> None:
+        assert not started, "headers are set already"
+        started.append(status)
+
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/late", "HTTP_AUTHORIZATION": f"Bearer {token('read')}"}
+    with pytest.raises(StepUpRequired):
+        gateway(environ, start)
+    assert started == ["200 OK"]
+
+
+def test_a_preflight_that_the_app_demands_something_of_is_a_401(clock: Clock) -> None:
+    gateway, _ = world_of(demanding)
+    asked = {"Origin": "https://evil.test", "Access-Control-Request-Method": "POST"}
+    for path in ("/x", "/open/x", "/files"):
+        assert send(gateway, "OPTIONS", path, headers=asked).status_code == 401
 
 
 def test_the_challenge_names_what_the_rule_needs_as_well(clock: Clock) -> None:

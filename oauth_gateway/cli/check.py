@@ -13,9 +13,10 @@ from jinja2 import Environment, FileSystemLoader, TemplateError
 
 from ..deployment import describe, open_deployment
 from ..errors import ConfigurationError
+from ..gateway import is_well_known
 from ..policy import Policy, not_canonical, wsgi_path
 from ..settings import Settings
-from .context import settings_of, show
+from .context import settings_of, show, subscribers_of
 
 Finding = tuple[str, str, str]  # level (ok, warning, error), subject, sentence
 METHODS = frozenset(
@@ -48,6 +49,10 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield from _check_routes(settings)
     yield from _check_features(settings)
     yield from _check_templates(settings)
+    try:
+        subscribers_of(settings)
+    except ConfigurationError as error:
+        yield "error", "events", str(error)
 
 
 def _check_issuer(settings: Settings) -> Iterator[Finding]:
@@ -144,7 +149,7 @@ def test_route(arguments: argparse.Namespace) -> int:
         show(arguments, document, [f"refused with 400: the path is not canonical: {reason}"])
         return 0
     taken = [f"{settings.prefix}/authorize", f"{settings.prefix}/token"]
-    if path in taken or path.startswith(tuple(f"{name}/" for name in taken)) or path.startswith("/.well-known/oauth-"):
+    if path in taken or path.startswith(tuple(f"{name}/" for name in taken)) or is_well_known(path):
         show(
             arguments, {"decision": "gateway", "rules": []}, [f"{path} belongs to the gateway itself and never reaches the app"]
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from typing import Any
 
 from .. import clock
@@ -134,18 +133,17 @@ def rotate_secret(arguments: argparse.Namespace) -> None:
 
 
 def disable(arguments: argparse.Namespace) -> None:
-    _set_disabled(arguments, clock.now())
+    _set_disabled(arguments, True)
 
 
 def enable(arguments: argparse.Namespace) -> None:
-    _set_disabled(arguments, None)
+    _set_disabled(arguments, False)
 
 
-def _set_disabled(arguments: argparse.Namespace, when: float | None) -> None:
+def _set_disabled(arguments: argparse.Namespace, disabled: bool) -> None:
     context = Context(arguments)
-    client = replace(context.clients.find(arguments.client_id), disabled=when)
-    context.store.update_client(client, clock.now())
-    show(arguments, document(client), [f"client {client.client_id} is {'enabled' if when is None else 'disabled'}"])
+    client = context.clients.set_disabled(context.clients.find(arguments.client_id), disabled, clock.now())
+    show(arguments, document(client), [f"client {client.client_id} is {_state(client)}"])
 
 
 def update(arguments: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ from .. import settings as doors
 from ..clients import Clients
 from ..deployment import describe, open_deployment
 from ..errors import ConfigurationError
-from ..events import Events, subscribers
+from ..events import Events, Subscriber, subscribers
 from ..settings import Settings
 from ..users import Users
 from .loading import gateway_in, load_app
@@ -46,6 +46,13 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     return replace(gateway.settings, origin=target)
 
 
+def subscribers_of(settings: Settings) -> list[Subscriber]:
+    """The callables of `events`, found from the working directory as `serve` finds them."""
+    if settings.events and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    return subscribers(settings.events)
+
+
 class Context:
     """An opened deployment; only a command that registers something `makes` a database where there is none."""
 
@@ -56,7 +63,7 @@ class Context:
             raise ConfigurationError(f"database: there is none at {file}; serve, client create or user create make it")
         self.store, self.sealer = open_deployment(self.settings, adopt_issuer=getattr(arguments, "adopt_issuer", False))
         self.sealer.foreign = True  # tokens of an own generator can be inspected and revoked too
-        self.events = Events(subscribers(self.settings.events))
+        self.events = Events(subscribers_of(self.settings))
         self.clients = Clients(self.settings, self.store, self.events)
         self.users = Users(self.store, self.sealer, self.events)
 

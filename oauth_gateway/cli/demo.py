@@ -35,6 +35,8 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 def demo(arguments: argparse.Namespace) -> None:
     try_bind(arguments.bind)
+    if arguments.bind.rpartition(":")[0] not in ("127.0.0.1", "localhost", "[::1]"):
+        raise ConfigurationError(f"--bind {arguments.bind}: the demo serves this machine only; write 127.0.0.1:PORT")
     folder = Path(arguments.keep or tempfile.mkdtemp(prefix="oauth-gateway-demo-"))
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from .. import clock
@@ -21,9 +22,10 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 
 def migrate(arguments: argparse.Namespace) -> None:
-    settings = settings_of(arguments)
-    changed = open_store(settings.database).migrate()
-    Context(arguments, makes=True)  # makes what is missing, and records the issuer where it is asked to
+    settings, changed = settings_of(arguments), False
+    if settings.database != "sqlite://" and Path(describe(settings.database)).is_file():
+        changed = open_store(settings.database).migrate()
+    Context(arguments)  # says where there is none, and records the issuer where it is asked to
     path = describe(settings.database)
     word = "brought up to date" if changed else "up to date"
     show(arguments, {"database": path, "schema": word}, [f"{path}: the schema is {word}"])

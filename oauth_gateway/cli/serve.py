@@ -109,7 +109,7 @@ def try_bind(address: str) -> None:
     if address.startswith("fd:"):
         return
     host, colon, port = address.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:
+    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise ConfigurationError(f"--bind {address!r}: write HOST:PORT, for example 127.0.0.1:8000")
     host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -146,6 +146,6 @@ def try_in_child(call: Callable[[], str]) -> str:
 
 def at_least_one(text: str) -> int:
     """The type of --workers and --threads."""
-    if not text.isdigit() or int(text) < 1:
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number of at least 1")
     return int(text)

@@ -57,6 +57,7 @@ def issue(arguments: argparse.Namespace) -> None:
     if client.disabled is not None:
         raise ConfigurationError(f"client {client.client_id!r}: is disabled; `client enable` accepts it again")
     scope = server.scopes.grant(client, arguments.scope)
+    grant = None
     if arguments.user is None:
         minted = server.mint(client, scope, now, "client_credentials")
         context.store.issue(minted.rows[0])
@@ -69,6 +70,9 @@ def issue(arguments: argparse.Namespace) -> None:
         grant = Grant(new_number(), client.number, user_id, user_id, scope, audience, now, server.ends(now))
         minted = server.mint(client, scope, now, "authorization_code", grant)
         context.store.authorize(grant, minted.rows, None)
+    known = {"client_id": client.client_id, "user_id": grant.user_id if grant else None}
+    grant_id = public_id(grant.id) if grant else None
+    context.events.emit("token.issued", **known, grant_id=grant_id, token=minted.token_id, scope=scope)
     show(arguments, minted.answer, [minted.answer["access_token"]])
 
 
@@ -144,23 +148,28 @@ def inspect(arguments: argparse.Namespace) -> None:
 
 def revoke(arguments: argparse.Namespace) -> None:
     context = Context(arguments)
-    if arguments.id:
-        try:
-            token, _ = context.store.token(int(arguments.id, 16) & (2**63 - 1), None)
-        except ValueError:
-            raise ConfigurationError(f"--id {arguments.id!r}: is not an id; `token list` shows them") from None
-    else:
-        credential = context.sealer.recognise(read_token(arguments))
-        token = context.store.token(credential.number, credential.digest)[0] if credential else None
-    if token is None:
-        # of a disabled client or person: ended all the same, so that it does not come back when that is enabled
-        number = int(arguments.id, 16) & (2**63 - 1) if arguments.id else credential.number if credential else 0
-        if not context.store.revoke_token(number, clock.now()):
-            raise ConfigurationError("token: there is no such token, or it has ended already")
-        show(arguments, {"id": public_id(number), "revoked": True}, [f"token {public_id(number)} revoked"])
-        return
+    number, digest = _named_token(context, arguments)
+    # also of a disabled client or person, so that it does not come back when that is enabled
+    token = context.store.token(number, digest, dormant=True)[0]
+    if token is None or token.revoked:
+        raise ConfigurationError("token: there is no such token, or it has ended already")
     if token.kind == "refresh_token" and token.grant is not None:
         context.store.revoke_grant(token.grant.id, clock.now())
     else:
         context.store.revoke_token(token.number, clock.now())
+    known = {"client_id": token.client_id, "user_id": token.user_id, "grant_id": token.grant_id}
+    context.events.emit("token.revoked", **known, token=token.id)
     show(arguments, {"id": token.id, "revoked": True}, [f"token {token.id} revoked"])
+
+
+def _named_token(context: Context, arguments: argparse.Namespace) -> tuple[int, bytes | None]:
+    """The number and digest of the token on standard input, or the number of the public id that was given."""
+    if arguments.id:
+        try:
+            return int(arguments.id, 16) & (2**63 - 1), None
+        except ValueError:
+            raise ConfigurationError(f"--id {arguments.id!r}: is not an id; `token list` shows them") from None
+    credential = context.sealer.recognise(read_token(arguments))
+    if credential is None:
+        raise ConfigurationError("token: there is no such token, or it has ended already")
+    return credential.number, credential.digest

@@ -73,7 +73,7 @@ def _set_disabled(arguments: argparse.Namespace, disabled: bool) -> None:
 def delete(arguments: argparse.Namespace) -> None:
     context = Context(arguments)
     user = context.users.named(arguments.name)
-    context.store.delete_user(user.user_id, clock.now())
+    context.users.delete(user, clock.now())
     show(arguments, {**document(user), "deleted": True}, [f"user {user.username} deleted"])
 
 

@@ -78,7 +78,7 @@ class AuthorizationCodeGrant(AuthlibGrant):  # type: ignore[misc]
         credential = self.server.sealer.recognise(text)
         if credential is None or credential.kind != "ac":
             return None
-        code: AuthorizationCode | None = self.server.store.code(credential.number, credential.digest)
+        code: AuthorizationCode | None = self.server.store.code(credential.number, credential.digest, dormant=True)
         audience = self.server.settings.audience
         if code is None or code.grant.client != client.number or code.grant.audience != audience:
             return None
@@ -113,7 +113,7 @@ class AuthorizationCodeGrant(AuthlibGrant):  # type: ignore[misc]
             server.after_write(now)
             self._tell("token.issued", code.grant, token=minted.token_id, scope=scope)
             return 200, minted.answer, []
-        if redemption.outcome is Outcome.REPLAYED:
+        if redemption.outcome is Outcome.REPLAYED or code.redeemed is not None:  # also while the person is disabled
             server.store.revoke_grant(code.grant.id, now)
             self._tell("code.replayed", code.grant)
         raise OAuthError("invalid_grant", "The code or token is not valid.")

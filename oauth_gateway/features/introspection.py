@@ -67,4 +67,4 @@ def install(server: AuthorizationServer) -> None:
     endpoint = IntrospectionEndpoint(server)
     server.register_endpoint(endpoint)
     server.endpoint("/token/introspect", "introspection", "introspection_endpoint", scripts=True)
-    server.metadata(introspection_endpoint_auth_methods_supported=endpoint.CLIENT_AUTH_METHODS)
+    server.metadata(introspection_endpoint_auth_methods_supported=lambda: endpoint.CLIENT_AUTH_METHODS)

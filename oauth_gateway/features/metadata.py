@@ -32,7 +32,11 @@ def server_document(server: AuthorizationServer, exchange: Exchange) -> dict[str
     """The authorization server's metadata (RFC 8414 section 2); members without an element are left out."""
     document: dict[str, Any] = {"issuer": exchange.base}
     document.update({member: exchange.url(path) for member, path in server.members.items()})
-    document.update({name: value for name, value in server.published.items() if value not in ([], None)})
+    for name, value in server.published.items():
+        value = value() if callable(value) else value
+        endpoint = name.partition("_auth_methods_supported")[0]
+        if value not in ([], None) and (endpoint == name or endpoint in document):
+            document[name] = value
     if server.settings.scopes:
         document["scopes_supported"] = list(server.settings.scopes)
     document.setdefault("response_types_supported", [])  # required, also where there is none (section 2)

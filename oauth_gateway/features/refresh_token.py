@@ -27,7 +27,7 @@ class RefreshTokenGrant(AuthlibGrant):  # type: ignore[misc]
         credential = self.server.sealer.recognise(text)
         if credential is None or not credential.may_be("rt"):
             return None
-        token: Token | None = self.server.store.token(credential.number, credential.digest)[0]
+        token: Token | None = self.server.store.token(credential.number, credential.digest, dormant=True)[0]
         if token is None or token.kind != "refresh_token" or token.audience != self.server.settings.audience:
             return None  # one of before the issuer or resource was changed buys nothing that the gate would accept
         return token
@@ -59,7 +59,7 @@ class RefreshTokenGrant(AuthlibGrant):  # type: ignore[misc]
             if answer is not None:
                 return 200, json.loads(answer), []
             raise OAuthError("invalid_grant", "The refresh token was used before for another request.")
-        if redemption.outcome is Outcome.REPLAYED:
+        if redemption.outcome is Outcome.REPLAYED or old.redeemed is not None:  # also while the person is disabled
             server.store.revoke_grant(old.grant.id, now)
             self._tell("token.replayed", old, token=old.id)
         raise OAuthError("invalid_grant", "The code or token is not valid.")

@@ -23,7 +23,7 @@ class RevocationEndpoint(AuthlibEndpoint):  # type: ignore[misc]
         credential = self.server.sealer.recognise(text)
         if credential is None or credential.kind == "ac":
             return None
-        token, _ = self.server.store.token(credential.number, credential.digest)
+        token, _ = self.server.store.token(credential.number, credential.digest, dormant=True)
         return token if token is not None and token.check_client(client) else None
 
     def revoke_token(self, token: Token, request: Any) -> None:
@@ -39,5 +39,5 @@ class RevocationEndpoint(AuthlibEndpoint):  # type: ignore[misc]
 def install(server: AuthorizationServer) -> None:
     server.register_endpoint(RevocationEndpoint)
     server.endpoint("/token/revoke", "revocation", "revocation_endpoint", scripts=True)
-    methods = server.published["token_endpoint_auth_methods_supported"]
-    server.metadata(revocation_endpoint_auth_methods_supported=methods)
+    methods = "token_endpoint_auth_methods_supported"  # whatever they are once all are registered
+    server.metadata(revocation_endpoint_auth_methods_supported=lambda: server.published[methods])

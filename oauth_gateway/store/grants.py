@@ -91,11 +91,11 @@ class Grants:
                 rows.insert(connection, new)
         return True
 
-    def code(self, number: int, digest: bytes) -> AuthorizationCode | None:
-        """The code, redeemed or not, while its grant, client and person live."""
+    def code(self, number: int, digest: bytes, *, dormant: bool = False) -> AuthorizationCode | None:
+        """The code, redeemed or not, while its grant, client and person live; with `dormant` also while one is disabled."""
         with self.database.read() as connection:
             row = connection.execute(_TOKEN.where(token.c.id == number)).first()
-        if row is None or row.digest != digest or row.kind != "authorization_code" or not rows.lives(row):
+        if row is None or row.digest != digest or row.kind != "authorization_code" or not rows.lives(row, dormant):
             return None
         return AuthorizationCode(
             id=row.id,
@@ -145,13 +145,16 @@ class Grants:
             )
         return Redemption(Outcome.WON)
 
-    def token(self, number: int, digest: bytes | None) -> tuple[Token | None, int]:
-        """The token while its client, grant and person live, and the feed's head, read in one transaction."""
+    def token(self, number: int, digest: bytes | None, *, dormant: bool = False) -> tuple[Token | None, int]:
+        """The token while its client, grant and person live, and the feed's head, read in one transaction.
+
+        With `dormant` also while client or person are disabled: what they would get back can still be revoked.
+        """
         with self.database.read() as connection:
             row = connection.execute(_TOKEN_AND_HEAD.where(token.c.id == number)).first()
             if row is None:
                 return None, int(connection.execute(_HEAD).scalar() or 0)
-        if (digest is not None and row.digest != digest) or row.kind == "authorization_code" or not rows.lives(row):
+        if (digest is not None and row.digest != digest) or row.kind == "authorization_code" or not rows.lives(row, dormant):
             return None, row.head
         return rows.token_of(row), row.head
 

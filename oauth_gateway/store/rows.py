@@ -38,13 +38,15 @@ def insert(connection: Connection, new: NewToken) -> None:
     )
 
 
-def lives(row: Row[Any]) -> bool:
-    """Whether client, grant and person are there and none was disabled or revoked."""
-    if row.client_disabled is not None:
+def lives(row: Row[Any], dormant: bool = False) -> bool:
+    """Whether client, grant and person are there and none was revoked, nor disabled unless `dormant` ones count too."""
+    if row.client_disabled is not None and not dormant:
         return False
     if row.grant_id is None:
         return True
-    if row.grant_created is None or row.grant_revoked is not None or row.user_disabled is not None:
+    if row.grant_created is None or row.grant_revoked is not None:
+        return False
+    if row.user_disabled is not None and not dormant:
         return False
     return row.grant_user_id is None or row.username is not None
 

@@ -42,6 +42,7 @@ class Database:
 
     def _reset(self) -> None:
         self._lock = threading.RLock()
+        self._watch_lock = threading.RLock()  # its own: a cached token does not wait for writers
         self._file: tuple[int, int] | None = None
         self._writer: Connection | None = None
         self._durable = True
@@ -53,7 +54,7 @@ class Database:
 
     def abandon(self) -> None:
         """Forget, in a forked child, all that the parent opened, without closing it."""
-        _abandoned.append((self._writer, self._readers, self._watcher, self._epoch, self._lock))
+        _abandoned.append((self._writer, self._readers, self._watcher, self._epoch, self._lock, self._watch_lock))
         self._reset()
 
     def _connect(self) -> sqlite3.Connection:
@@ -158,7 +159,7 @@ class Database:
         """Run the steps that lead to versions above the file's, all or nothing; False where there was nothing to do."""
         with self._changing_the_schema() as connection:
             version = self.version(connection)
-            if not 0 < version < VERSION:
+            if not 0 < version < VERSION or not self.is_ours(connection):
                 return False
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
@@ -192,6 +193,10 @@ class Database:
             finally:
                 os.close(lock)
 
+    def is_ours(self, connection: Connection) -> bool:
+        """Whether our tables are in the file: another program may number its schema in the same place."""
+        return connection.execute(text("SELECT 1 FROM sqlite_master WHERE name = 'oauth_meta'")).first() is not None
+
     def version(self, connection: Connection | None = None) -> int:
         """The schema version of the file; 0 where it has none of our tables yet."""
         if connection is None:
@@ -216,7 +221,7 @@ class Database:
         shared[:EPOCH_BYTES] = os.urandom(EPOCH_BYTES)
 
     def _open_epoch(self) -> mmap.mmap | bytearray:
-        with translated(), self._lock:
+        with translated(), self._watch_lock:
             if self._epoch is None:
                 if self.path is None:
                     self._epoch = bytearray(EPOCH_BYTES)
@@ -246,11 +251,12 @@ class Database:
         """Whether another process committed since the last call; raises where the file was replaced or is gone."""
         if self.path is None:
             return False
-        with translated(), self._lock:
+        with translated(), self._watch_lock:
             if self._epoch is None:
                 self._open_epoch()
             if not self._is_the_same():
-                self._replaced()
+                with self._turn():
+                    self._replaced()
                 raise StoreUnavailable(f"{self.path} was replaced while it was in use")
             if self._watcher is None:
                 self._watcher = self._connect()
@@ -265,9 +271,9 @@ class Database:
                 connection.close()
         if self._watcher is not None:
             self._watcher.close()
-        lock = self._lock
+        locks = self._lock, self._watch_lock
         self._reset()
-        self._lock = lock
+        self._lock, self._watch_lock = locks
 
     def close(self) -> None:
         with self._lock:
@@ -281,6 +287,8 @@ def translated() -> Iterator[None]:
         yield
     except (DBAPIError, sqlite3.Error, OSError) as error:
         cause = getattr(error, "orig", None) or error
+        if isinstance(cause, sqlite3.IntegrityError):
+            raise  # the database did answer: trying again would not help
         raise StoreUnavailable(f"the database did not answer: {cause}") from error
 
 
