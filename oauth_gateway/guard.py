@@ -94,12 +94,7 @@ class Guard:
             _cut_cookies(environ)
         header = environ.get("HTTP_AUTHORIZATION")
         if environ["REQUEST_METHOD"] == "OPTIONS" and is_preflight(environ):
-            for name in ("HTTP_AUTHORIZATION", "HTTP_COOKIE", *OVERRIDES):
-                environ.pop(name, None)
-            environ["oauth_gateway.token"] = None
-            environ["oauth_gateway.require"] = _require_a_token  # whatever the rule: no preflight brings one
-            environ["oauth_gateway.refuse"] = decision.refuse
-            return
+            return _admit_preflight(environ, decision)
         if decision.kind == "public":
             if header is not None and not self._forward and _BEARER.search(header):
                 del environ["HTTP_AUTHORIZATION"]
@@ -172,8 +167,17 @@ class Guard:
         return replace(decision, refuse=partial(self._step_up, decision))
 
 
+def _admit_preflight(environ: Environ, decision: Decision) -> None:
+    """A preflight needs no token and brings none, nor anything else that the app could take for somebody's."""
+    for name in ("HTTP_AUTHORIZATION", "HTTP_COOKIE", *OVERRIDES):
+        environ.pop(name, None)
+    environ["oauth_gateway.token"] = None
+    environ["oauth_gateway.require"] = _require_a_token
+    environ["oauth_gateway.refuse"] = decision.refuse
+
+
 def _require_a_token(*scopes: str) -> None:
-    """`environ["oauth_gateway.require"]` of a request that came without a token where one is optional."""
+    """`environ["oauth_gateway.require"]` of a request that came without a token."""
     raise StepUpRequired("", "A bearer token is required.", 401, scopes)
 
 

@@ -118,23 +118,7 @@ class Issuing:
 
         No access token outlives its grant. `credential` is the access token unless a registered generator makes it.
         """
-        generator = self._token_generators.get(grant_type) or self._token_generators.get("default")
-        made: dict[str, Any] = {}
-        if generator is not None:
-            person = User(grant.user_id, "") if grant and grant.user_id else None
-            made = dict(
-                generator(
-                    grant_type=grant_type,
-                    client=client,
-                    user=person,
-                    scope=scope or None,
-                    expires_in=lifetime,
-                    include_refresh_token=refresh,
-                )
-            )
-        made.pop("scope", None)  # what was granted is in the row
-        if not 0 <= int(made.get("expires_in") or 0) <= LONGEST:
-            raise ValueError("a token generator must give expires_in as seconds from now")
+        made = self._generated(client, scope, grant_type, grant, lifetime, refresh)
         seconds = int(made.get("expires_in") or lifetime or self.settings.access_token_lifetime)
         if grant is not None and grant.expires is not None:
             seconds = max(1, min(seconds, int(grant.expires - now)))
@@ -156,3 +140,25 @@ class Issuing:
         if scope:
             answer["scope"] = scope
         return Minted(answer, tuple(rows))
+
+    def _generated(
+        self, client: Client, scope: str, grant_type: str, grant: Grant | None, lifetime: int | None, refresh: bool
+    ) -> dict[str, Any]:
+        """What a registered token generator gives; empty where there is none. Raises ValueError for what cannot be."""
+        generator = self._token_generators.get(grant_type) or self._token_generators.get("default")
+        if generator is None:
+            return {}
+        made = dict(
+            generator(
+                grant_type=grant_type,
+                client=client,
+                user=User(grant.user_id, "") if grant and grant.user_id else None,
+                scope=scope or None,
+                expires_in=lifetime,
+                include_refresh_token=refresh,
+            )
+        )
+        made.pop("scope", None)  # what was granted is in the row
+        if not 0 <= int(made.get("expires_in") or 0) <= LONGEST:
+            raise ValueError("a token generator must give expires_in as seconds from now")
+        return made

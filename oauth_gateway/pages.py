@@ -22,7 +22,15 @@ from .settings import Settings
 
 ACCENT = "#1f5fbf"
 MOST_LOGO_BYTES = 16 * 1024
-_TITLES = {400: "This request cannot be handled", 403: "Not allowed", 404: "There is no such page", 429: "Please wait"}
+_TITLES = {
+    401: "This needs a token",
+    403: "Not allowed",
+    404: "There is no such page",
+    421: "Not at this address",
+    429: "Please wait",
+    500: "Something went wrong",
+    503: "Please try again",
+}
 
 
 class Pages:
