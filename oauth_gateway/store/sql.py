@@ -60,13 +60,13 @@ class SqlStore(Registry, Grants):
         if self.path is not None and self.path.is_dir():
             raise ConfigurationError(f"database: {self.path} is a folder; name a file")
         version = self.database.version()
-        with self.database.read() as connection:
-            if version and not self.database.is_ours(connection):
-                raise ConfigurationError(f"database: {self.path} is another program's SQLite file; name another file")
         if version > VERSION:
             raise ConfigurationError(
                 f"database: its schema has version {version}, this code knows {VERSION}; upgrade oauth-gateway"
             )
+        with self.database.read() as connection:
+            if version and not self.database.is_ours(connection):
+                raise ConfigurationError(f"database: {self.path} is another program's SQLite file; name another file")
         if version < VERSION:
             raise ConfigurationError(
                 f"database: its schema has version {version}, this code needs {VERSION}; run oauth-gateway migrate"
