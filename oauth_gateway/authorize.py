@@ -18,9 +18,9 @@ from . import clock, params, redirects
 from .decision import Decision
 from .errors import OAuthError
 from .exchange import Answer, Exchange
-from .login import Login
+from .login import MOST_QUERY, Login
 from .models import Client, Session, User
-from .navigation import refuse_unless_navigation, refuse_unless_same_origin, see_other
+from .navigation import is_same_origin, refuse_unless_navigation, refuse_unless_same_origin
 from .request import AuthorizationRequest
 from .sealing import new_number
 from .server import AuthorizationServer
@@ -44,9 +44,11 @@ class Authorization:
             form = exchange.form()
             if "decision" in form:
                 return self._decide(exchange, form)
-            return see_other(self.login.start(exchange, form.text))
-        query = exchange.query()
-        request = AuthorizationRequest(exchange, query, "/authorize")
+            if len(form.text) <= MOST_QUERY or not is_same_origin(exchange):
+                return self.login.start(exchange, form.text)  # where the browser sends its cookie along
+            request = AuthorizationRequest(exchange, form, "/authorize")
+        else:
+            request = AuthorizationRequest(exchange, exchange.query(), "/authorize")
         try:
             grant = self.server.get_consent_grant(request)
             return self._proceed(exchange, request, grant)
@@ -121,7 +123,7 @@ class Authorization:
         signed_in = self.login.signed_in(exchange)
         fresh = clock.now() - transaction["made"] < TRANSACTION_SECONDS
         if signed_in is None or signed_in[0].sid != transaction["sid"] or not fresh:
-            return see_other(self.login.start(exchange, transaction["query"]))
+            return self.login.start(exchange, transaction["query"])
         request = AuthorizationRequest(exchange, params.parse(transaction["query"]), "/authorize")
         try:
             grant = self.server.get_consent_grant(request)

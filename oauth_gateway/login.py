@@ -15,6 +15,7 @@ from .server import AuthorizationServer
 from .sessions import Sessions, new_value, read_cookie, set_cookie
 
 MOST_QUERY = 4000  # characters; longer request lines are refused by servers anyway
+MOST_REQUEST = 16_000  # characters of a posted one; with what the pages add it stays below MOST_BODY
 
 
 class Login:
@@ -30,14 +31,27 @@ class Login:
     def signed_in(self, exchange: Exchange) -> tuple[Session, User] | None:
         return self.sessions.find(self.cookie(exchange), clock.now())
 
-    def start(self, exchange: Exchange, query: str) -> str:
-        """The address at which the request starts again, or the sign-in page where there is none."""
+    def start(self, exchange: Exchange, query: str, *headers: tuple[str, str]) -> Answer:
+        """Lead the browser to where the request starts again, or to the sign-in page where there is none.
+
+        A request that is too long for an address goes along in a form: nothing is kept for somebody who is not signed in.
+        """
         encoded = params.encode(query)
         if not encoded:
-            return exchange.url("/authorize/login")
-        if len(encoded) > MOST_QUERY:
-            raise OAuthError("invalid_request", f"The request is longer than {MOST_QUERY} characters.", 413)
-        return f"{exchange.url('/authorize')}?{encoded}"
+            return see_other(exchange.url("/authorize/login"), *headers)
+        if len(encoded) <= MOST_QUERY:
+            return see_other(f"{exchange.url('/authorize')}?{encoded}", *headers)
+        if len(encoded) > MOST_REQUEST:
+            raise OAuthError("invalid_request", f"The request is longer than {MOST_REQUEST} characters.", 413)
+        fields = [(name, value) for name, values in params.parse(query).every.items() for value in values]
+        grant = self._validated(exchange, query)
+        return self.server.pages.render(
+            "continue",
+            headers=headers,
+            leads_to=redirects.form_action_source(grant.redirect_uri) if grant else "",
+            action=exchange.url("/authorize"),
+            fields=fields,
+        )
 
     def login(self, exchange: Exchange) -> Answer:
         """The login form; without a pending request it ends on a page that says who is signed in."""
@@ -61,10 +75,9 @@ class Login:
         cookie, following = self.cookie(exchange), form.get("next", "")
         if not self.sessions.form_is_ours(cookie, "login", form.get("csrf", "")):
             error = OAuthError("invalid_request", "The sign-in page was open for too long, or cookies are off.", 403)
-            return self.server.pages.error(error, again=self.start(exchange, following))
+            again = dict(self.start(exchange, following).headers).get("Location", "")
+            return self.server.pages.error(error, again=again)
         now, name = clock.now(), form.get("username", "")
-        # without prompt=login, which is about to be done; whoever needs proof of it reads auth_time
-        target = self.start(exchange, _without_login_prompt(following))
         try:
             user = self.server.users.log_in(name, form.get("password", ""), exchange.address, now)
         except OAuthError as error:
@@ -77,7 +90,8 @@ class Login:
         self.server.events.emit("user.login", user_id=user.user_id, address=exchange.address, method="pwd")
         cookie_name, secure = exchange.cookie
         header = set_cookie(cookie_name, value, secure=secure, lifetime=self.server.settings.session_lifetime)
-        return see_other(target, header)
+        # without prompt=login, which is done; whoever needs proof of it reads auth_time
+        return self.start(exchange, _without_login_prompt(following), header)
 
     def page(
         self,
@@ -135,7 +149,7 @@ class Login:
         cookie_name, secure = exchange.cookie
         gone = set_cookie(cookie_name, "", secure=secure, lifetime=0)
         if form.get("next"):
-            return see_other(self.start(exchange, form["next"]), gone)
+            return self.start(exchange, form["next"], gone)
         return self.server.pages.render("logged_out", headers=(gone,), login_url=exchange.url("/authorize/login"))
 
 

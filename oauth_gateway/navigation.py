@@ -19,12 +19,17 @@ def refuse_unless_navigation(exchange: Exchange) -> None:
         raise OAuthError("access_denied", "This page opens in a browser window of its own only.", 403)
 
 
-def refuse_unless_same_origin(exchange: Exchange) -> None:
-    """Refuse a form that was not posted from one of our own pages."""
+def is_same_origin(exchange: Exchange) -> bool:
+    """Whether a form was posted from one of our own pages."""
     parts = urlsplit(exchange.base)
     origin = exchange.environ.get("HTTP_ORIGIN")
     site = exchange.environ.get("HTTP_SEC_FETCH_SITE", "same-origin")
-    if origin != f"{parts.scheme}://{parts.netloc}" or site != "same-origin":
+    return origin == f"{parts.scheme}://{parts.netloc}" and site == "same-origin"
+
+
+def refuse_unless_same_origin(exchange: Exchange) -> None:
+    """Refuse a form that was not posted from one of our own pages."""
+    if not is_same_origin(exchange):
         raise OAuthError("access_denied", "This form was not sent from this site.", 403)
 
 

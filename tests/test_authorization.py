@@ -421,3 +421,23 @@ def test_codes_and_tokens_are_long_and_differ(memory_world: World) -> None:
     secrets = [token.removeprefix("oga1_at_") for token in tokens]
     assert len(set(tokens)) == 200 and all(len(secret) >= 43 for secret in secrets)
     assert not any(a[:6] == b[:6] for a, b in itertools.combinations(secrets, 2))
+
+
+def test_a_request_that_is_too_long_for_an_address_goes_along_in_forms(world: World) -> None:
+    """R002, DESIGN section 8: nothing is stored before login, and a form from elsewhere costs nobody the session"""
+    query = {**query_of(world.authorize_url()), "state": "s" * 6000}
+    path = f"{world.prefix}/authorize"
+    browser = world.browser()
+    page = browser.open(path, query, Origin="https://client.test", Sec_Fetch_Site="cross-site")
+    assert page.status_code == 200 and "Set-Cookie" not in page.headers and "Continue" in page.text
+    assert "form-action 'self' https://client.test" in page.headers["Content-Security-Policy"]
+    page = browser.open(path, hidden(page))
+    assert 'name="password"' in page.text and "Shop" in page.text
+    page = browser.open(f"{path}/login", {**hidden(page), "username": "ann", "password": PASSWORD})
+    assert page.status_code == 200 and page.headers["Set-Cookie"] and hidden(page)["state"] == query["state"]
+    page = browser.open(path, hidden(page))
+    assert "asks for access" in page.text
+    answer = browser.open(path, {**hidden(page), "decision": "allow"})
+    assert query_of(answer.location)["state"] == query["state"] and "code" in query_of(answer.location)
+    page = browser.open(path, {**query, "state": "s" * 20000}, Origin="https://client.test", Sec_Fetch_Site="cross-site")
+    assert page.status_code == 413
