@@ -1,64 +1,18 @@
-"""For tests of the gateway and of users' own stores: a clock to set, and the contract that every store passes."""
+"""The contract that every store passes, ours and users' own."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 
-from . import clock
-from .models import Client, Consent, Grant, Secret, Session, User, digest, public_id
-from .sealing import Sealer, new_number
-from .store import NewToken, Outcome, Purchase, Store
-from .tokens import Tokens
+from ..models import Client, Consent, Grant, Secret, Session, User, digest, public_id
+from ..sealing import Sealer, new_number
+from ..store import NewToken, Outcome, Purchase, Store
+from ..tokens import Tokens
+from .tools import NOW, race
 
-NOW = 1_800_000_000.0
 _sealer = Sealer((b"a secret for tests only, 32 bytes+",))
-
-
-class Clock:
-    """The time that the gateway sees; it moves when told to."""
-
-    def __init__(self, start: float) -> None:
-        self.time = start
-
-    def __call__(self) -> float:
-        return self.time
-
-    def advance(self, seconds: float) -> None:
-        self.time += seconds
-
-
-@contextmanager
-def frozen_time(start: float = NOW) -> Iterator[Clock]:
-    """Within it `oauth_gateway.clock.now()` is the yielded clock's time."""
-    source = Clock(start)
-    clock.replace_source(source)
-    try:
-        yield source
-    finally:
-        clock.replace_source(None)
-
-
-def race(*calls: Callable[[], object]) -> list[object]:
-    """Run the calls in threads that start together; their results, in order. An exception is a result too."""
-    barrier = threading.Barrier(len(calls))
-    results: list[object] = [None] * len(calls)
-
-    def run(index: int, call: Callable[[], object]) -> None:
-        barrier.wait()
-        try:
-            results[index] = call()
-        except Exception as error:
-            results[index] = error
-
-    threads = [threading.Thread(target=run, args=(i, call)) for i, call in enumerate(calls)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 class StoreContract:
@@ -263,6 +217,30 @@ class StoreContract:
         _expect(self.found(store, token), "and enabled")
         store.update_user(replace(user, disabled=NOW), NOW, revoke=True)
         _expect(not self.found(store, token), "the person is disabled")
+
+    def test_what_is_disabled_can_still_be_found_to_be_revoked(self) -> None:
+        store = self.store()
+        _client, user, grant, token = self.a_grant(store, "rt")
+        store.update_user(replace(user, disabled=NOW), NOW, revoke=True)
+        _expect(store.token(token.number, token.digest)[0] is None, "it opens nothing")
+        _expect(store.token(token.number, token.digest, dormant=True)[0] is not None, "and is found")
+        store.revoke_grant(grant.id, NOW)
+        store.update_user(user, NOW, revoke=True)
+        _expect(not self.found(store, token), "so that enabling the person brings nothing back")
+
+    def test_an_origin_is_that_of_an_enabled_public_client(self) -> None:
+        store = self.store()
+        metadata = {"token_endpoint_auth_method": "none", "allowed_origins": ["https://a.test"]}
+        client = Client("script", metadata, (), NOW, number=new_number())
+        _expect(not store.has_origin("https://a.test"), "nobody's")
+        store.add_client(client)
+        _expect(store.has_origin("https://a.test") and not store.has_origin("https://b.test"), "registered")
+        store.update_client(replace(client, disabled=NOW), NOW)
+        _expect(not store.has_origin("https://a.test"), "disabled")
+        store.update_client(replace(client, metadata={**metadata, "allowed_origins": ["https://b.test"]}), NOW)
+        _expect(store.has_origin("https://b.test") and not store.has_origin("https://a.test"), "replaced")
+        store.delete_client("script", NOW)
+        _expect(not store.has_origin("https://b.test"), "deleted")
 
     def test_a_session_lives_until_it_ends_or_expires(self) -> None:
         store = self.store()
