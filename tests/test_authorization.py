@@ -441,3 +441,26 @@ def test_a_request_that_is_too_long_for_an_address_goes_along_in_forms(world: Wo
     assert query_of(answer.location)["state"] == query["state"] and "code" in query_of(answer.location)
     page = browser.open(path, {**query, "state": "s" * 20000}, Origin="https://client.test", Sec_Fetch_Site="cross-site")
     assert page.status_code == 413
+
+
+def test_an_unknown_name_costs_the_same_hash_and_reads_the_same(memory_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A056"""
+    users, verified = memory_world.gateway.server.users, []
+    verify = users._hasher.verify
+
+    class Counting:
+        def hash(self, raw: bytes) -> str:
+            return hasher.hash(raw)
+
+        def verify(self, stored: str, raw: bytes) -> bool:
+            verified.append(stored)
+            return bool(verify(stored, raw))
+
+    hasher = users._hasher
+    monkeypatch.setattr(users, "_hasher", Counting())
+    browser, pages = memory_world.browser(), []
+    for name in ("ann", "nobody"):
+        page = memory_world.log_in(browser, name, "a wrong one")
+        pages.append(page.text.replace(name, "NAME"))
+        assert page.status_code == 400
+    assert len(verified) == 2 and pages[0] == pages[1]
