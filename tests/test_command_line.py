@@ -336,3 +336,66 @@ def test_the_readme_names_every_feature() -> None:
     readme = (ROOT / "README.md").read_text()
     for feature in FEATURES:
         assert re.search(rf"^\| `{feature}` \|", readme, re.MULTILINE), feature
+
+
+def test_every_command_reads_a_paste_file_and_an_app_s_own_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ini = tmp_path / "app.ini"
+    ini.write_text((ROOT / "examples/pyramid.ini").read_text())
+    client = run(capsys, "client", "create", "--scope", "read", "--config", str(ini))
+    assert client["scope"] == "read" and (tmp_path / "oauth_gateway.db").exists(), "beside the file that names it"
+    assert run(capsys, "routes", "test", "GET", "/me", "--config", str(ini))["scopes"] == ["read"]
+    assert str(ini) in str(run(capsys, "check", "--config", str(ini)))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wrapped_for_a_test.py").write_text(
+        "from flask import Flask\nfrom oauth_gateway import OAuthGateway\napp = Flask('x')\n"
+        "app.wsgi_app = OAuthGateway(app.wsgi_app, database='sqlite:///mine.db', scopes=['a', 'b'], routes='* /x scope=a')\n"
+    )
+    target = ["--app", "wrapped_for_a_test:app"]
+    assert run(capsys, "client", "create", *target)["scope"] == "a b" and (tmp_path / "mine.db").exists()
+    assert len(run(capsys, "client", "list", *target)) == 1
+    assert run(capsys, "routes", "test", "GET", "/x", *target)["scopes"] == ["a"]
+    assert run(capsys, "routes", "test", "GET", "/token", *target)["decision"] == "gateway"
+    (tmp_path / "bad.ini").write_text("[app:main]\nuse = egg:other\n")
+    assert main(["client", "list", "--config", "bad.ini"]) == 1 and "egg:oauth-gateway" in capsys.readouterr().err
+    assert main(["client", "list", "--app", "examples.pyramid_app:files"]) == 1 and "WSGI app" in capsys.readouterr().err
+    assert main(["client", "list", "--app", "wsgiref.simple_server:demo_app"]) == 1
+    assert "not behind an OAuthGateway" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "level", "says"),
+    [
+        ('scopes = ["read"]\nroutes = "GET /x scope=nope"', "error", "no token can ever have it"),
+        ('routes = "GETT /x public"', "warning", "typing mistake"),
+        ('features = "refresh_token"', "error", "issues tokens"),
+        ('features = "client_credentials refresh_token"', "warning", "no effect"),
+        ('routes = "* /** public"', "warning", "makes every path public"),
+        ('issuer = "https://a.test/api"', "warning", "has a path"),
+        ('templates = "pages"', "error", "no field named password"),
+        ('templates = "pages"', "warning", "replaces no page"),
+        ('templates = "pages"', "error", "consent.html"),
+    ],
+)
+def test_check_finds_what_cannot_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str, level: str, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages/login.html").write_text('<input name="csrf"><input name="username">')
+    (tmp_path / "pages/consent.html").write_text("{% if %}")
+    (tmp_path / "pages/logn.html").write_text("x")
+    (tmp_path / "oauth_gateway.toml").write_text(f"[oauth_gateway]\n{text}\n")
+    main(["check", "--json"])
+    findings = json.loads(capsys.readouterr().out)
+    assert any(finding["level"] == level and says in finding["message"] for finding in findings), findings
+
+
+def test_a_token_is_never_taken_from_the_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    database = ["--database", f"sqlite:///{tmp_path}/x.db"]
+    run(capsys, "client", "create", *database)
+    for verb in ("inspect", "revoke"):
+        assert main(["token", verb, "oga1_at_x", *database]) == 1
+        told = capsys.readouterr().err
+        assert "standard input" in told and "oga1" not in told
