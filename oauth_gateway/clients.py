@@ -126,12 +126,16 @@ class Clients:
         grants, method = metadata["grant_types"], metadata["token_endpoint_auth_method"]
         for grant in grants:
             if grant not in GRANT_TYPES and not _URI.match(grant):
-                raise ConfigurationError(f"grant_types: {grant!r} is unknown; allowed are {', '.join(GRANT_TYPES)}")
+                raise ConfigurationError(
+                    f"grant_types: {grant!r} is unknown; allowed are {', '.join(GRANT_TYPES)}, and URIs of own ones"
+                )
             if grant in ("implicit", "password") and grant not in (*self._settings.features, *had):
                 raise ConfigurationError(f"grant_types: {grant} is switched off; add it to `features` if you cannot do without")
         if method not in AUTH_METHODS and not _URI.match(method):
             allowed = ", ".join(AUTH_METHODS)
-            raise ConfigurationError(f"token_endpoint_auth_method: {method!r} is unknown; allowed are {allowed}")
+            raise ConfigurationError(
+                f"token_endpoint_auth_method: {method!r} is unknown; allowed are {allowed}, and URIs of own ones"
+            )
         if method == PUBLIC and "client_credentials" in grants:
             raise ConfigurationError("grant_types: a public client cannot have client_credentials; give it a secret")
         if method == PUBLIC and metadata.get("may_introspect"):

@@ -63,9 +63,21 @@ class Client(ClientMixin):  # type: ignore[misc]
     def scopes(self) -> frozenset[str]:
         return frozenset(str(self.metadata.get("scope", "")).split())
 
+    client_name = name  # Authlib's name for it, as are the next ones
+
+    @property
+    def client_metadata(self) -> dict[str, Any]:
+        return self.metadata
+
+    @property
+    def scope(self) -> str:
+        return str(self.metadata.get("scope", ""))
+
     @property
     def auth_method(self) -> str:
         return str(self.metadata.get("token_endpoint_auth_method", "client_secret_basic"))
+
+    token_endpoint_auth_method = auth_method
 
     @property
     def is_public(self) -> bool:

@@ -87,6 +87,8 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
         """
         name = handler
         answer = (lambda exchange: self.create_endpoint_response(name, exchange)) if isinstance(name, str) else name
+        if not path.startswith("/") or (isinstance(name, str) and name not in self._endpoints):
+            raise ValueError(f"endpoint {path!r}: write a path with a slash, and register_endpoint what {name!r} names first")
         place = path if anywhere else self.settings.prefix + path
         self.endpoints[place] = Endpoint(path, answer, frozenset(methods.split()), people, scripts)
         if member:
@@ -101,6 +103,8 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
 
     def grant(self, cls: type, extensions: Any = None) -> None:
         """Serve an Authlib grant class at the token endpoint, and at the authorization endpoint where it has one."""
+        for grants in (self._authorization_grants, self._token_grants):  # an own one takes the place of ours
+            grants[:] = [known for known in grants if getattr(known[0], "GRANT_TYPE", None) != getattr(cls, "GRANT_TYPE", None)]
         super().register_grant(cls, extensions)
         grant_type = getattr(cls, "GRANT_TYPE", None)
         if grant_type:
@@ -143,7 +147,11 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
     def exchange_of(self, request: Any) -> Exchange:
         if isinstance(request, Exchange):
             return request
-        return Exchange(request.environ if isinstance(request, webob.BaseRequest) else request, self.settings)
+        for name in ("environ", "META"):  # WebOb, Pyramid and Flask have the one, Django the other
+            request = getattr(request, name, request)
+        if not isinstance(request, dict):
+            raise TypeError("pass the request: WebOb's, Pyramid's, Flask's, Django's, or a WSGI environ")
+        return Exchange(request, self.settings)
 
     def handle_response(self, status: int, body: Any, headers: list[tuple[str, str]]) -> Answer:
         if isinstance(body, dict):

@@ -55,3 +55,41 @@ def test_nobody_is_a_denial_and_a_bad_request_an_oauth_error(memory_world: World
     with pytest.raises(OAuthError) as caught:
         server.validate_consent_request(request_for(memory_world, memory_world.authorize_url(redirect_uri="https://x.test")))
     assert caught.value.redirect_uri is None
+
+
+def test_requests_of_other_frameworks_are_understood(memory_world: World) -> None:
+    server = memory_world.gateway.server
+    environ = request_for(memory_world, memory_world.authorize_url()).environ
+
+    class FlaskLike:
+        def __init__(self) -> None:
+            self.environ = environ
+
+    class DjangoLike:
+        META = environ
+
+    for request in (environ, FlaskLike(), DjangoLike()):
+        assert server.get_consent_grant(request).client.client_name == "Shop"
+        answer = server.create_authorization_response(request, grant_user=None)
+        assert answer.status == 303 and callable(answer), "a WSGI application"
+    for call in (server.get_consent_grant, server.create_token_response):
+        with pytest.raises(TypeError, match="pass the request"):
+            call()
+
+
+def test_an_own_grant_takes_the_place_of_a_built_in_one(memory_world: World) -> None:
+    from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
+
+    class Mine(ClientCredentialsGrant):  # type: ignore[misc]
+        def create_token_response(self) -> tuple[int, dict[str, str], list[tuple[str, str]]]:
+            return 200, {"mine": "yes"}, []
+
+    memory_world.gateway.server.register_grant(Mine)
+    assert memory_world.token({"grant_type": "client_credentials"}, memory_world.machine).json == {"mine": "yes"}
+
+
+def test_an_endpoint_that_cannot_answer_is_refused_at_once(memory_world: World) -> None:
+    server = memory_world.gateway.server
+    for path, name in (("/token/x", "nope"), ("token/x", lambda exchange: None)):
+        with pytest.raises(ValueError, match="endpoint"):
+            server.endpoint(path, name)
