@@ -46,6 +46,7 @@ class OAuthError(Exception):
         self.redirect_uri = redirect_uri
         self.state = state
         self.fragment = fragment
+        self.token: Any = None  # a good one that was not good enough, for the event
         self.cause = cause
 
 

@@ -113,7 +113,7 @@ class Guard:
         if token is None:
             token = self._token(header)
         if not decision.scopes <= token.scopes:
-            raise OAuthError("insufficient_scope", LACKS_SCOPE, 403, scope=" ".join(sorted(decision.scopes)))
+            raise _lacks_scope(token, decision)
         if not self._forward:
             del environ["HTTP_AUTHORIZATION"]
         environ["oauth_gateway.token"] = token
@@ -133,7 +133,9 @@ class Guard:
     def _step_up(self, decision: Decision, environ: Environ, error: StepUpRequired) -> Answer:
         """The answer to what the app demanded: it names that together with what the rule asks for already."""
         scope = " ".join(sorted(decision.scopes.union(error.scope.split())))
-        return self._refusals.answer(environ, OAuthError(error.error, error.description, error.status, scope=scope))
+        refusal = OAuthError(error.error, error.description, error.status, scope=scope)
+        refusal.token = error.token
+        return self._refusals.answer(environ, refusal)
 
     def _token(self, header: str) -> Token:
         header = _normalised(header)
@@ -165,6 +167,12 @@ class Guard:
 
     def _answering(self, decision: Decision) -> Decision:
         return replace(decision, refuse=partial(self._step_up, decision))
+
+
+def _lacks_scope(token: Token, decision: Decision) -> OAuthError:
+    refusal = OAuthError("insufficient_scope", LACKS_SCOPE, 403, scope=" ".join(sorted(decision.scopes)))
+    refusal.token = token
+    return refusal
 
 
 def _admit_preflight(environ: Environ, decision: Decision) -> None:

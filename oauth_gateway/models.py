@@ -264,12 +264,12 @@ class Token(TokenMixin):  # type: ignore[misc]
         return int(self.id, 16)
 
     def require(self, *scopes: str) -> None:
-        """`environ["oauth_gateway.require"]`: raise StepUpRequired unless the token has all of `scopes` (RFC 6750 section
-        3.1); one text may name several, separated by blanks.
-        """
+        """Raise StepUpRequired unless the token has all of `scopes`; one text may name several (RFC 6750 section 3.1)."""
         wanted = " ".join(scopes).split()
         if not self.scopes.issuperset(wanted):
-            raise StepUpRequired("insufficient_scope", LACKS_SCOPE, 403, wanted)
+            refusal = StepUpRequired("insufficient_scope", LACKS_SCOPE, 403, wanted)
+            refusal.token = self
+            raise refusal
 
     def check_client(self, client: Client) -> bool:
         return self.client_id == client.get_client_id()

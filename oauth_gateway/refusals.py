@@ -27,8 +27,10 @@ class Refusals:
 
     def answer(self, environ: Environ, error: OAuthError) -> Answer:
         """The refusal as its caller can read it: a page for GET and HEAD that prefer one, else JSON."""
-        address = client_address(environ, self._settings)
-        self._events.emit("request.refused", error=error.error or "no_token", status=error.status, address=address)
+        names = ("client_id", "user_id", "grant_id")
+        known = {name: getattr(error.token, name) for name in names} if error.token else {}
+        known["address"] = client_address(environ, self._settings)
+        self._events.emit("request.refused", **known, error=error.error or "no_token", status=error.status)
         vary = "Accept, Origin" if "HTTP_ORIGIN" in environ else "Accept"
         headers = [("Vary", vary), *self._cors.headers(environ)]
         if error.error in _CHALLENGED:

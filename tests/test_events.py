@@ -114,3 +114,15 @@ def test_the_log_record_has_the_event_as_it_is(memory_world: World, caplog: pyte
     record = next(record for record in caplog.records if getattr(record, "event", None))
     assert record.event["name"] == "request.refused" and record.getMessage().startswith("request.refused")  # type: ignore[attr-defined]
     assert record.name.startswith("oauth_gateway")
+
+
+def test_a_refusal_names_whose_token_was_not_good_enough(world: World) -> None:
+    seen: list[dict[str, Any]] = []
+    world.gateway.events.subscribe(seen.append)
+    token = world.tokens(scope="read")["access_token"]
+    seen.clear()
+    assert world.call(token, "/write", "POST").status_code == 403
+    assert world.call("nonsense").status_code == 401
+    first, second = seen
+    assert first["client_id"] == world.confidential.client_id and first["user_id"] and first["grant_id"]
+    assert (first["error"], second["error"]) == ("insufficient_scope", "invalid_token") and second["client_id"] is None
