@@ -89,14 +89,8 @@ class OAuthGateway:
             answer = self._look(environ, place) if decision is None or self._mounts is None else None
             if answer is None:
                 self.guard.admit(environ, decision or self._known.get(place) or self.guard.decide(place))
-        except OAuthError as error:
-            answer = self._refusals.answer(environ, error)
-        except StoreUnavailable as error:
-            log.error("%s %s: %s", environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""), error)
-            answer = self._failure(environ, unavailable(error))
-        except Exception:
-            log.exception("the gateway failed; the request was not let through")
-            answer = self._failure(environ, OAuthError("server_error", "Something went wrong here.", 500))
+        except Exception as error:
+            answer = self._instead(environ, error)
         if answer is not None:
             return answer(environ, start_response)  # type: ignore[no-any-return]
         try:
@@ -110,6 +104,20 @@ class OAuthGateway:
                 # not every server replaces what the app has begun, as PEP 3333 has it: two answers in one would be worse
                 log.error("oauth_gateway.require was called after start_response: too late for an answer of the gateway's")
                 raise refusal from None
+
+    def _instead(self, environ: Environ, error: Exception) -> Answer:
+        """What is answered instead of calling the app; not even a page that breaks lets the request through."""
+        try:
+            if isinstance(error, OAuthError):
+                return self._refusals.answer(environ, error)
+            if isinstance(error, StoreUnavailable):
+                log.error("%s %s: %s", environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""), error)
+                return self._failure(environ, unavailable(error))
+            log.error("the gateway failed; the request was not let through", exc_info=error)
+            return self._failure(environ, _FAILED)
+        except Exception:
+            log.exception("the gateway's own error page failed; see `templates`")
+            return error_answer(_FAILED)
 
     def _look(self, environ: Environ, place: tuple[str, str, str]) -> Any:
         """The answer where the request is not for the app, else None: it is then the guard's to decide."""
@@ -162,6 +170,7 @@ class OAuthGateway:
         return answer
 
 
+_FAILED = OAuthError("server_error", "Something went wrong here.", 500)
 _WRONG_MOUNT = OAuthError("invalid_request", "SCRIPT_NAME must be empty or the path of the issuer.")
 
 

@@ -250,3 +250,25 @@ def test_the_demo_serves_this_machine_only(capsys: pytest.CaptureFixture[str]) -
     for bind in ("127.0.0.1:²", "unix:/tmp/x.sock", "0.0.0.0:0"):
         assert main(["demo", "--bind", bind]) == 1
         assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_broken_error_page_of_one_s_own_is_a_500_and_lets_nothing_through(clock: Clock, tmp_path: Path) -> None:
+    """A103, I3"""
+    (tmp_path / "error.html").write_text("{{ nothing.at.all }}")
+    world = make_world("sqlite://", clock, templates=str(tmp_path))
+    for path in ("/thing", "/authorize?client_id=nobody", "/authorize/nothing"):
+        answer = send(world.gateway, "GET", path, headers={"Accept": "text/html"})
+        assert answer.status_code == 500 and answer.json["error"] == "server_error"
+    assert world.call(None).status_code == 401 and world.app.calls == 0
+
+
+def test_a_code_that_is_committed_is_answered(memory_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world, add = memory_world, memory_world.gateway.store.add
+
+    def down_for_challenges(space: str, *given: Any) -> bool:
+        if space == "challenge":
+            raise StoreUnavailable("down")
+        return add(space, *given)
+
+    monkeypatch.setattr(world.gateway.store, "add", down_for_challenges)
+    assert world.redeem(world.code()).status_code == 200

@@ -10,13 +10,14 @@ import base64
 import hashlib
 import hmac
 import re
+from contextlib import suppress
 from typing import Any
 
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant as AuthlibGrant
 
 from .. import authorize, clock
 from ..decision import Decision, new_grant
-from ..errors import OAuthError
+from ..errors import OAuthError, StoreUnavailable
 from ..models import AuthorizationCode, Client, Grant, User, public_id
 from ..request import AuthorizationRequest
 from ..sealing import new_number
@@ -59,14 +60,19 @@ class AuthorizationCodeGrant(AuthlibGrant):  # type: ignore[misc]
         if server.store.authorize(grant, (code,), agreed):
             server.after_write(now)
             self._tell("code.issued", grant)
-            if not server.store.add("challenge", code.code_challenge, now + CHALLENGE_SECONDS, now):
-                self._tell("challenge.reused", grant)  # a client with a constant challenge has no protection (RFC 9700 2.1.1)
+            self._notice_a_constant_challenge(request.params["code_challenge"], grant, now)
         else:
             known = server.store.code(credential.number, credential.digest)
             if known is None or known.redeemed is not None or known.expires <= now:
                 raise OAuthError("invalid_request", "This request was answered before.", 409)
         answer = server.redirect(request, redirect_uri, {"code": text})
         return answer.status, "", answer.headers
+
+    def _notice_a_constant_challenge(self, challenge: str, grant: Grant, now: float) -> None:
+        """A client that always sends the same one has no protection (RFC 9700 section 2.1.1)."""
+        with suppress(StoreUnavailable):  # the code is committed and must be answered
+            if not self.server.store.add("challenge", challenge, now + CHALLENGE_SECONDS, now):
+                self._tell("challenge.reused", grant)
 
     def _tell(self, name: str, grant: Grant, **more: object) -> None:
         client_id, address = self.request.client.client_id, self.request.exchange.address
