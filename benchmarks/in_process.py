@@ -44,7 +44,7 @@ def app(environ, start_response):
 
 def make(folder: str) -> tuple[OAuthGateway, list[str]]:
     gateway = OAuthGateway(app, issuer="https://api.example.com", database=f"sqlite:///{folder}/bench.db")
-    clients = Clients(gateway.settings, gateway.store, gateway.events)
+    clients = Clients(gateway.settings, gateway.store, gateway.events, gateway.server.sealer)
     client, _ = clients.create(now=time.time(), scope="read")
     server: AuthorizationServer = gateway.server
     headers = []

@@ -57,7 +57,9 @@ def main() -> None:
 def prepare(folder: Path) -> dict[str, str]:
     database = f"sqlite:///{folder}/bench.db"
     gateway = OAuthGateway(None, database=database, issuer="https://api.example.com")
-    client, _ = Clients(gateway.settings, gateway.store, gateway.events).create(now=time.time(), scope="read")
+    client, _ = Clients(gateway.settings, gateway.store, gateway.events, gateway.server.sealer).create(
+        now=time.time(), scope="read"
+    )
     tokens = []
     for _ in range(TOKENS):
         minted = gateway.server.mint(client, "read", time.time())

@@ -60,7 +60,9 @@ def main(seconds: float) -> int:
     with tempfile.TemporaryDirectory() as folder:
         database = f"sqlite:///{folder}/stale.db"
         gateway = open_gateway(database)
-        client, _ = Clients(gateway.settings, gateway.store, gateway.events).create(now=time.time(), scope="")
+        client, _ = Clients(gateway.settings, gateway.store, gateway.events, gateway.server.sealer).create(
+            now=time.time(), scope=""
+        )
         asked = stale = revocations = 0
         end = time.monotonic() + seconds
         while time.monotonic() < end:

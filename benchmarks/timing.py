@@ -24,7 +24,7 @@ TRIALS = 2000
 
 def main() -> None:
     gateway = OAuthGateway(None, database="sqlite://", issuer="https://api.example.com")
-    clients = Clients(gateway.settings, gateway.store, gateway.events)
+    clients = Clients(gateway.settings, gateway.store, gateway.events, gateway.server.sealer)
     client, secret = clients.create(now=time.time())
     assert secret
     other = ("A" if secret[0] != "A" else "B") + secret[1:]

@@ -10,22 +10,24 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import secrets
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
-from . import clock, params, redirects
+from . import account, clock, logout, params, redirects
 from .decision import Decision
 from .errors import OAuthError
 from .exchange import Answer, Exchange
 from .login import MOST_QUERY, Login
 from .models import Client, Session, User
-from .navigation import is_same_origin, refuse_unless_navigation, refuse_unless_same_origin
+from .navigation import is_navigation, is_same_origin, refuse_unless_navigation, refuse_unless_same_origin
 from .request import AuthorizationRequest
 from .sealing import new_number
 from .server import AuthorizationServer
 
 PATH = "/authorize"
+PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 ALLOWED, DENIED = 1, 1_000_000
 TRANSACTION_SECONDS = 3600  # how long a consent page may stay open
 
@@ -39,7 +41,8 @@ class Authorization:
 
     def authorize(self, exchange: Exchange) -> Answer:
         """GET shows login or consent; POST with `decision` decides, POST without it is the same request as a GET."""
-        refuse_unless_navigation(exchange)
+        if not is_navigation(exchange):
+            return self._in_a_frame(exchange)
         if exchange.method == "POST":
             form = exchange.form()
             if "decision" in form:
@@ -56,20 +59,59 @@ class Authorization:
             return self.server.redirect_error(exchange, error)
 
     def _proceed(self, exchange: Exchange, request: AuthorizationRequest, grant: Any) -> Answer:
-        prompts = request.params.get("prompt", "").split()
+        prompts = request.prompts
         signed_in = self.login.signed_in(exchange)
-        if signed_in is None or "login" in prompts:
+        if signed_in is None or self._must_sign_in(request, *signed_in):
             if "none" in prompts:
-                raise grant.request.redirected("login_required", "Nobody is signed in.")
+                raise request.redirected("login_required", "The person has to sign in first.")
             return self.login.page(exchange, request.params.text, grant=grant)
         session, user = signed_in
+        if request.acr is not None and session.acr not in request.acr:
+            raise request.redirected("unmet_authentication_requirements", "Nobody can sign in here in this way.")
+        if "select_account" in prompts:
+            return self._choose_account(exchange, request, user)
         if "consent" not in prompts and self._agreed_before(grant, user):
             request.decision = self._decision(session, user, secrets.token_bytes(32), new_number(), remember=False)
             answer: Answer = self.server.create_authorization_response(request, user, grant)
             return answer
         if "none" in prompts:
-            raise grant.request.redirected("consent_required", "The person has to agree first.")
+            raise request.redirected("consent_required", "The person has to agree first.")
         return self._consent_page(exchange, request, grant, session, user)
+
+    def _must_sign_in(self, request: AuthorizationRequest, session: Session, user: User) -> bool:
+        """Whether the login that there is will not do: it is to be a new one, it is too old, or somebody else is meant."""
+        if "login" in request.prompts:
+            return True
+        if request.max_age is not None and clock.now() - session.auth_time > request.max_age:
+            return True
+        return request.subject not in (None, self.server.claims.subject(user.user_id, request.client))
+
+    def _in_a_frame(self, exchange: Exchange) -> Answer:
+        """What a script or frame asked for gets no page, but may learn that it would be needed (prompt=none)."""
+        if exchange.method == "GET":
+            request = AuthorizationRequest(exchange, exchange.query(), "/authorize")
+            if "none" in request.prompts:
+                try:
+                    self.server.get_consent_grant(request)
+                    raise request.redirected("interaction_required", "This works in a browser window of its own only.")
+                except OAuthError as error:
+                    return self.server.redirect_error(exchange, error)
+        refuse_unless_navigation(exchange)
+        raise AssertionError("not reached: it was no navigation")
+
+    def _choose_account(self, exchange: Exchange, request: AuthorizationRequest, user: User) -> Answer:
+        """Go on as who is signed in, or as somebody else."""
+        cookie, rest = self.login.cookie(exchange) or "", without_prompt(request.params, "select_account")
+        return self.server.pages.render(
+            "choose",
+            leads_to=redirects.form_action_source(str(request.trusted_uri)),
+            client_name=request.client.name,
+            username=user.username,
+            going_on=f"{exchange.url(PATH)}?{rest}",
+            logout_action=exchange.url("/authorize/logout"),
+            logout_csrf=self.login.sessions.form_token(cookie, "logout"),
+            next=rest,
+        )
 
     def _agreed_before(self, grant: Any, user: User) -> bool:
         """Whether the same was agreed to before; a client that anybody can claim to be is always asked."""
@@ -78,7 +120,7 @@ class Authorization:
             return False
         audience = self.server.settings.audience
         known = self.server.store.consent(user.user_id, client.number, uri, audience)
-        return known is not None and self.server.scopes.covers(known.scope, grant.request.scope or "")
+        return known is not None and self.server.scopes.covers(known.scope, grant.request.agreement)
 
     # -- consent
 
@@ -94,15 +136,16 @@ class Authorization:
             "made": clock.now(),
         }
         sealed = self.server.sealer.seal("transaction", json.dumps(transaction).encode(), cookie)
-        descriptions = self.server.settings.scopes
-        scopes = [{"name": s, "description": descriptions.get(s, "")} for s in (request.scope or "").split()]
+        every = self.server.scopes.every
+        scopes = [{"name": s, "description": every.get(s, "")} for s in (request.scope or "").split()]
+        claims = [{"name": claim, "description": f"See your {claim.replace('_', ' ')}"} for claim in sorted(request.claims)]
         return self.server.pages.render(
             "consent",
             leads_to=redirects.form_action_source(grant.redirect_uri),
             client_name=request.client.name,
             client_uri=request.client.metadata.get("client_uri", ""),
             redirect_host=_host(grant.redirect_uri),
-            scopes=scopes,
+            scopes=[*scopes, *claims],
             username=user.username,
             action=exchange.url("/authorize"),
             csrf=self.login.sessions.form_token(cookie, "consent"),
@@ -168,7 +211,7 @@ class Authorization:
         return transaction
 
     def _decision(self, session: Session, user: User, seed: bytes, number: int, *, remember: bool) -> Decision:
-        return Decision(user, seed, number, remember, session.sid, session.auth_time, session.amr)
+        return Decision(user, seed, number, remember, session.sid, session.auth_time, session.amr, session.acr)
 
 
 def install(server: AuthorizationServer) -> None:
@@ -181,10 +224,14 @@ def install(server: AuthorizationServer) -> None:
     for path, handler, member in (
         (PATH, endpoint.authorize, "authorization_endpoint"),
         ("/authorize/login", endpoint.login.login, None),
-        ("/authorize/logout", endpoint.login.logout, None),
+        (logout.PATH, logout.Logout(server, endpoint.login).logout, None),
+        (account.PATH, account.Account(server, endpoint.login).account, None),
     ):
         server.endpoint(path, handler, member, methods="GET HEAD POST", people=True)
-    server.metadata(authorization_response_iss_parameter_supported=True, prompt_values_supported=["none", "login", "consent"])
+    server.metadata(
+        authorization_response_iss_parameter_supported=True,
+        prompt_values_supported=["none", "login", "consent", "select_account"],
+    )
 
 
 def check_parameters(request: AuthorizationRequest, client: Client) -> None:
@@ -192,12 +239,20 @@ def check_parameters(request: AuthorizationRequest, client: Client) -> None:
     for name in ("request", "request_uri"):
         if name in request.params:
             raise OAuthError(f"{name}_not_supported", f"The parameter {name} is not supported.")
-    mode = "fragment" if request.fragment else "query"
-    if request.params.get("response_mode", mode) != mode:
-        raise OAuthError("invalid_request", f"response_mode must be {mode}.")
-    prompts = request.params.get("prompt", "").split()
-    if not {"none", "login", "consent"}.issuperset(prompts) or ("none" in prompts and len(prompts) > 1):
-        raise OAuthError("invalid_request", "prompt must be none alone, or login or consent.")
+    if not PROMPTS.issuperset(request.prompts) or ("none" in request.prompts and len(request.prompts) > 1):
+        raise OAuthError("invalid_request", "prompt must be none alone, or login, consent or select_account.")
+    age = request.params.get("max_age", client.metadata.get("default_max_age"))
+    if age is not None:
+        if not re.fullmatch("[0-9]{1,10}", str(age)):
+            raise OAuthError("invalid_request", "max_age must be a number of seconds.")
+        request.max_age = int(age)
+
+
+def without_prompt(query: params.Params, word: str) -> str:
+    """The query without `word` among its prompts."""
+    rest = " ".join(prompt for prompt in query.get("prompt", "").split() if prompt != word)
+    pairs = [(name, value) for name, values in query.every.items() for value in values if name != "prompt"]
+    return urlencode([*pairs, ("prompt", rest)] if rest else pairs)
 
 
 def _host(uri: str) -> str:

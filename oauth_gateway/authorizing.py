@@ -15,6 +15,7 @@ from .errors import OAuthError
 from .events import Events
 from .exchange import Answer, Exchange, redirect_answer
 from .models import Client
+from .pages import Pages
 from .request import AuthorizationRequest
 from .scopes import ScopePolicy
 
@@ -27,6 +28,7 @@ class Authorizing:
 
     scopes: ScopePolicy
     events: Events
+    pages: Pages
     published: dict[str, Any]
     _checks: list[Check]
     query_client: Callable[[str], Client | None]
@@ -42,10 +44,8 @@ class Authorizing:
         """
         request = self._authorization_request(request)
         request.client, request.trusted_uri = self._trusted_redirect(request)
-        words = request.params.get("response_type", "").split()
-        served = request.params.get("response_type") in self.published.get("response_types_supported", ())
-        request.fragment = served and not {"token", "id_token"}.isdisjoint(words)  # they hand out tokens themselves
         try:
+            self._choose_mode(request)
             request.params.refuse_repeated()
             if not _RESPONSE_TYPE.match(request.params.get("response_type", "")):
                 raise OAuthError("invalid_request", "response_type is missing or malformed.")
@@ -72,6 +72,21 @@ class Authorizing:
         raise told
 
     validate_consent_request = get_consent_grant
+
+    def _choose_mode(self, request: AuthorizationRequest) -> None:
+        """How the answer gets to the client, errors too (OAuth 2.0 Multiple Response Type Encoding section 2.1)."""
+        kind, asked = response_type_of(request), request.params.get("response_mode")
+        served = kind in self.published.get("response_types_supported", ())
+        tokens = served and not {"token", "id_token"}.isdisjoint(kind.split())  # handed out right here
+        request.mode = "fragment" if tokens else "query"
+        if asked is None or asked == request.mode:
+            return
+        if asked not in self.published.get("response_modes_supported", ()) or asked == "query":
+            allowed = [m for m in self.published.get("response_modes_supported", ()) if m != "query" or not tokens]
+            raise OAuthError("invalid_request", f"response_mode must be one of {', '.join(allowed)}.")
+        if asked == "form_post" and not str(request.trusted_uri).startswith(("https://", "http://")):
+            raise OAuthError("invalid_request", "A form can be posted to a web address only.")
+        request.mode = asked
 
     def _authorization_request(self, request: Any) -> AuthorizationRequest:
         """What is asked for stands in the query also where a consent view's form is posted to the same address."""
@@ -125,7 +140,10 @@ class Authorizing:
     def redirect(self, request: AuthorizationRequest, uri: str, members: dict[str, Any]) -> Answer:
         """Send the browser to the client with `members`, `state` as it came and `iss` (RFC 9207)."""
         state = {"state": request.params["state"]} if "state" in request.params else {}
-        return redirect_answer(uri, {**members, **state, "iss": request.exchange.base}, fragment=request.fragment)
+        return self._send(uri, {**members, **state, "iss": request.exchange.base}, request.mode)
+
+    def _send(self, uri: str, members: dict[str, Any], mode: str) -> Answer:
+        return self.pages.post_to(uri, members) if mode == "form_post" else redirect_answer(uri, members, mode)
 
     def redirect_error(self, exchange: Exchange, error: OAuthError) -> Answer:
         """The error as a redirect to the client, or raised for a page where the redirect URI cannot be trusted."""
@@ -133,4 +151,9 @@ class Authorizing:
             raise error
         members = {"error": error.error, "error_description": error.description, "state": error.state}
         told = {name: value for name, value in members.items() if value is not None and (value or name == "state")}
-        return redirect_answer(error.redirect_uri, {**told, "iss": exchange.base}, fragment=error.fragment)
+        return self._send(error.redirect_uri, {**told, "iss": exchange.base}, error.mode)
+
+
+def response_type_of(request: AuthorizationRequest) -> str:
+    """The response type with its values in the usual order: theirs has no meaning (section 3.1.1)."""
+    return " ".join(sorted(request.params.get("response_type", "").split()))

@@ -1,4 +1,4 @@
-"""Client authentication: `client_secret_basic`, `client_secret_post` and `none` (RFC 6749 section 2.3).
+"""Client authentication: `client_secret_basic`, `client_secret_post` and `none` (RFC 6749 section 2.3), and by assertions.
 
 Exactly one mechanism a request, and every failure reads the same, so that nobody learns which client_ids exist.
 """
@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 from authlib.oauth2 import OAuth2Error
 
-from . import clock
+from . import client_assertions, clock, jose
 from .errors import OAuthError
 from .models import Client, Secret
 
@@ -65,6 +65,7 @@ def _with_secret(query_client: QueryClient, client_id: str, secret: str) -> Clie
 
 
 NOBODY = Client("", secrets=(Secret("0" * 64, 0),))
+BUILT_IN = frozenset({"client_secret_basic", "client_secret_post", "none", *client_assertions.METHODS})
 METHODS: dict[str, Callable[[QueryClient, Any], Client | None]] = {
     "client_secret_basic": by_basic,
     "client_secret_post": by_post,
@@ -94,7 +95,7 @@ def _by_own_method(
 ) -> Client | None:
     """The client by a method that was registered beside the built-in ones."""
     for method in server.published["token_endpoint_auth_methods_supported"]:
-        if method not in METHODS and (methods is None or method in methods):
+        if method not in BUILT_IN and (methods is None or method in methods):
             try:
                 return ask(request, [method], endpoint)
             except OAuth2Error:
@@ -126,11 +127,24 @@ def _mechanism(request: AuthorizationRequest, endpoint: str, own: Client | None)
         return "client_secret_basic"
     if header:
         raise OAuthError("invalid_client", "This Authorization scheme authenticates no client.", 401, headers=_challenge())
+    if "client_assertion" in request.params:
+        return _by_assertion(request, named)
     if named is None and endpoint != "token":
         raise OAuthError("invalid_client", "Client authentication is missing.", 401, headers=_challenge())
     if named is None:
         raise OAuthError("invalid_request", "The parameter client_id or a Basic header is missing.")
     return "client_secret_post" if "client_secret" in request.params else "none"
+
+
+def _by_assertion(request: AuthorizationRequest, named: str | None) -> str:
+    """Which of the two kinds of assertion it is: an HMAC or a signature. Whose, and whether it is good, is found out later."""
+    if named not in (None, client_assertions.client_id_of(request)):
+        raise OAuthError("invalid_client", "client_id is not that of the assertion.", 401, headers=_challenge())
+    try:
+        header, _ = jose.peek(request.params["client_assertion"])
+    except jose.JoseRefused:
+        header = {}
+    return "client_secret_jwt" if str(header.get("alg", "")).startswith("HS") else "private_key_jwt"
 
 
 def _refused(server: AuthorizationServer, request: AuthorizationRequest, mechanism: str) -> OAuthError:
@@ -140,6 +154,7 @@ def _refused(server: AuthorizationServer, request: AuthorizationRequest, mechani
     """
     credentials = basic_credentials(request.headers.get("Authorization"))
     client_id = credentials[0] if credentials else request.params.get("client_id", "")
+    client_id = client_id or client_assertions.client_id_of(request)
     address = request.exchange.address
     server.events.emit("client.refused", client_id=client_id[:200], address=address, method=mechanism)
     key = server.sealer.mac("throttle", f"{client_id}\n{address}")
@@ -147,7 +162,7 @@ def _refused(server: AuthorizationServer, request: AuthorizationRequest, mechani
     if failures.value > MOST_FAILURES:
         retry = (("Retry-After", str(failures.remaining)),)
         return OAuthError("slow_down", "Too many failed attempts.", 429, headers=retry)
-    cause = _cause(server, client_id, mechanism)
+    cause = request.exchange.cause or _cause(server, client_id, mechanism)
     return OAuthError("invalid_client", "Client authentication failed.", 401, headers=_challenge(), cause=cause)
 
 

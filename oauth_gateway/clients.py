@@ -1,70 +1,66 @@
-"""Registering clients: what their metadata may say (RFC 7591 section 2), and their secrets."""
+"""Registering clients, and their secrets."""
 
 from __future__ import annotations
 
-import re
+import base64
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from . import redirects
+from .client_metadata import MEMBERS, PUBLIC, SECRET_METHODS, check_metadata, usual_response_types
 from .errors import ConfigurationError
 from .events import Events
+from .fetch import Fetcher, FetchError, strict_json
 from .models import Client, Secret, digest
-from .sealing import new_number
+from .scopes import ScopePolicy
+from .sealing import Sealer, new_number
 from .settings import Settings
 from .store import Store
-
-GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials", "implicit", "password")
-PUBLIC = "none"
-AUTH_METHODS = ("client_secret_basic", "client_secret_post", PUBLIC)
-_URI = re.compile(r"(?:urn|https):[\x21-\x7e]{1,200}\Z")
-_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")
 
 
 class Clients:
     """The clients of one deployment; every error is a ConfigurationError that names the member and what is allowed."""
 
-    def __init__(self, settings: Settings, store: Store, events: Events) -> None:
+    def __init__(self, settings: Settings, store: Store, events: Events, sealer: Sealer) -> None:
         self._settings = settings
         self._store = store
         self._events = events
+        self._sealer = sealer
 
-    def create(
-        self,
-        *,
-        now: float,
-        client_name: str = "",
-        redirect_uris: Iterable[str] = (),
-        grant_types: Iterable[str] = (),
-        scope: str | None = None,
-        token_endpoint_auth_method: str | None = None,
-        allowed_origins: Iterable[str] | None = None,
-        may_introspect: bool = False,
-    ) -> tuple[Client, str | None]:
-        """A new client and its secret, which is shown this once; None for a public client."""
-        uris = list(redirect_uris)
-        grants = list(grant_types) or (["authorization_code", "refresh_token"] if uris else ["client_credentials"])
+    def create(self, *, now: float, **given: Any) -> tuple[Client, str | None]:
+        """A new client with the members of `client_metadata.MEMBERS` that are given, and its secret, which is shown this once;
+        None where it needs none.
+        """
+        unknown = set(given) - MEMBERS.keys()
+        if unknown:
+            raise ConfigurationError(f"{min(unknown)}: there is no such member; members are {', '.join(MEMBERS)}")
+        members = {name: value for name, value in given.items() if value is not None}
+        uris = list(members.get("redirect_uris", ()))
+        grants = list(members.get("grant_types", ()))
+        grants = grants or (["authorization_code", "refresh_token"] if uris else ["client_credentials"])
         metadata: dict[str, Any] = {
-            "client_name": client_name,
+            "client_name": "",
+            "response_types": usual_response_types(grants),
+            "scope": self._usual_scope(grants),
+            "token_endpoint_auth_method": "client_secret_basic",
+            **members,
             "redirect_uris": uris,
             "grant_types": grants,
-            "response_types": _response_types(grants),
-            "scope": " ".join(self._settings.scopes) if scope is None else scope,
-            "token_endpoint_auth_method": token_endpoint_auth_method or "client_secret_basic",
         }
-        if allowed_origins is not None:
-            metadata["allowed_origins"] = list(allowed_origins)
-        if may_introspect:
-            metadata["may_introspect"] = True
-        self.check(metadata)
-        secret = None if token_endpoint_auth_method == PUBLIC else secrets.token_urlsafe(32)
-        stored = (Secret(digest(secret).hex(), now),) if secret else ()
-        client = Client(secrets.token_hex(12), metadata, stored, now, number=new_number())
+        self._check(metadata)
+        client = Client(secrets.token_hex(12), metadata, (), now, number=new_number())
+        secret = None
+        if metadata["token_endpoint_auth_method"] not in (PUBLIC, "private_key_jwt"):
+            client, secret = self._with_secret(client, now)
         self._store.add_client(client)
         self._events.emit("client.created", client_id=client.client_id)
         return client, secret
+
+    def _usual_scope(self, grants: list[str]) -> str:
+        """All scopes; those that say who somebody is for clients that sign people in."""
+        identity = ScopePolicy(self._settings).identity if "authorization_code" in grants else {}
+        return " ".join({**self._settings.scopes, **identity})
 
     def find(self, client_id: str) -> Client:
         client = self._store.client(client_id)
@@ -75,21 +71,36 @@ class Clients:
     def update(self, client: Client, changes: Mapping[str, Any], now: float) -> Client:
         """With the members in `changes` replaced; processes forget what they remember of it."""
         metadata = {**client.metadata, **changes}
-        metadata["response_types"] = _response_types(metadata["grant_types"])
-        self.check(metadata, had=client.metadata["grant_types"])
+        if "response_types" not in changes and "grant_types" in changes:
+            metadata["response_types"] = usual_response_types(metadata["grant_types"])
+        for name, other in (("jwks", "jwks_uri"), ("jwks_uri", "jwks")):
+            if name in changes and other not in changes:
+                metadata.pop(other, None)
+        self._check(metadata, had=client.metadata["grant_types"])
         changed = replace(client, metadata=metadata)
+        if metadata["token_endpoint_auth_method"] == "client_secret_jwt" and not any(s.sealed for s in client.secrets):
+            changed = replace(changed, secrets=())  # what is kept of the old one cannot check a signature
         self._store.update_client(changed, now)
         self._events.emit("client.updated", client_id=client.client_id)
         return changed
 
     def rotate_secret(self, client: Client, now: float) -> str:
         """A new secret in place of all old ones; shown this once."""
-        if client.is_public:
-            raise ConfigurationError(f"client {client.client_id!r}: is public and has no secret")
-        secret = secrets.token_urlsafe(32)
-        self._store.update_client(replace(client, secrets=(Secret(digest(secret).hex(), now),)), now)
+        if client.auth_method not in SECRET_METHODS and (client.is_public or client.auth_method == "private_key_jwt"):
+            raise ConfigurationError(f"client {client.client_id!r}: uses {client.auth_method} and has no secret")
+        changed, secret = self._with_secret(client, now)
+        self._store.update_client(changed, now)
         self._events.emit("client.secret_rotated", client_id=client.client_id)
         return secret
+
+    def _with_secret(self, client: Client, now: float) -> tuple[Client, str]:
+        """A digest of it is kept; where it is the key of signatures (client_secret_jwt) also itself, sealed."""
+        secret = secrets.token_urlsafe(32)
+        sealed = None
+        if client.auth_method == "client_secret_jwt":
+            made = self._sealer.seal("client secret", secret.encode(), client.client_id)
+            sealed = base64.b64encode(made).decode()
+        return replace(client, secrets=(Secret(digest(secret).hex(), now, sealed=sealed),)), secret
 
     def set_disabled(self, client: Client, disabled: bool, now: float) -> Client:
         """Refuse the client and its tokens from now on, or accept them again."""
@@ -103,49 +114,16 @@ class Clients:
             raise ConfigurationError(f"client {client_id!r}: there is no such client")
         self._events.emit("client.deleted", client_id=client_id)
 
-    def check(self, metadata: Mapping[str, Any], had: Iterable[str] = ()) -> None:
-        """Refuse metadata that cannot work or would be unsafe; grant types that the client `had` may stay."""
-        self._check_grants(metadata, had)
-        for uri in metadata["redirect_uris"]:
-            reason = redirects.refuse_reason(uri)
-            if reason:
-                raise ConfigurationError(f"redirect_uris: {uri!r} cannot be registered: {reason}")
-        for origin in metadata.get("allowed_origins", ()):
-            if not redirects.is_origin(origin):
-                raise ConfigurationError(f"allowed_origins: {origin!r} is not an origin such as https://app.example.com")
-        for scope in metadata["scope"].split():
-            if not _SCOPE.match(scope):
-                raise ConfigurationError(f"scope: {scope!r} is not a scope")
-            if self._settings.scopes and scope not in self._settings.scopes:
-                raise ConfigurationError(f"scope: {scope!r} is not one of {', '.join(self._settings.scopes)}")
-        if any(ord(c) < 32 for c in metadata["client_name"]) or len(metadata["client_name"]) > 200:
-            raise ConfigurationError("client_name: must be at most 200 visible characters")
-
-    def _check_grants(self, metadata: Mapping[str, Any], had: Iterable[str]) -> None:
-        """How the client may get tokens, and how it shows who it is; both may be URIs of a deployment's own parts."""
-        grants, method = metadata["grant_types"], metadata["token_endpoint_auth_method"]
-        for grant in grants:
-            if grant not in GRANT_TYPES and not _URI.match(grant):
-                raise ConfigurationError(
-                    f"grant_types: {grant!r} is unknown; allowed are {', '.join(GRANT_TYPES)}, and URIs of own ones"
-                )
-            if grant in ("implicit", "password") and grant not in (*self._settings.features, *had):
-                raise ConfigurationError(f"grant_types: {grant} is switched off; add it to `features` if you cannot do without")
-        if method not in AUTH_METHODS and not _URI.match(method):
-            allowed = ", ".join(AUTH_METHODS)
-            raise ConfigurationError(
-                f"token_endpoint_auth_method: {method!r} is unknown; allowed are {allowed}, and URIs of own ones"
-            )
-        if method == PUBLIC and "client_credentials" in grants:
-            raise ConfigurationError("grant_types: a public client cannot have client_credentials; give it a secret")
-        if method == PUBLIC and metadata.get("may_introspect"):
-            raise ConfigurationError("may_introspect: a public client cannot show who asks; give it a secret")
-        if method != PUBLIC and metadata.get("allowed_origins"):
-            raise ConfigurationError("allowed_origins: are for the scripts of public clients; a script cannot keep a secret")
-        if not metadata["redirect_uris"] and not {"authorization_code", "implicit"}.isdisjoint(grants):
-            raise ConfigurationError("redirect_uris: authorization_code and implicit need at least one redirect URI")
-
-
-def _response_types(grants: Iterable[str]) -> list[str]:
-    """The response types that go with grant types (RFC 7591 section 2.1)."""
-    return [kind for grant, kind in (("authorization_code", "code"), ("implicit", "token")) if grant in grants]
+    def _check(self, metadata: Mapping[str, Any], had: list[str] | None = None) -> None:
+        check_metadata(metadata, self._settings, had or ())
+        uri = metadata.get("sector_identifier_uri")
+        if uri is None:
+            return
+        try:
+            document = Fetcher(self._settings.fetch_private_networks).read(uri, strict_json)
+        except FetchError as error:
+            raise ConfigurationError(f"sector_identifier_uri: {uri} cannot be read: {error}") from None
+        listed = document if isinstance(document, list) else []
+        missing = [redirect for redirect in metadata["redirect_uris"] if redirect not in listed]
+        if missing:  # OpenID Connect Registration section 5
+            raise ConfigurationError(f"sector_identifier_uri: {uri} does not list {missing[0]}")

@@ -23,6 +23,7 @@ class Decision:
     session: str | None = None
     auth_time: float | None = None
     amr: tuple[str, ...] = ()
+    acr: str | None = None
 
 
 def new_grant(
@@ -34,14 +35,14 @@ def new_grant(
     agreed = None
     known = server.store.consent(user_id, client.number, redirect_uri, audience)
     consent_id = known.id if known else None
-    if decision.remember and not (known and server.scopes.covers(known.scope, scope)):
+    if decision.remember and not (known and server.scopes.covers(known.scope, request.agreement)):
         consent_id = decision.number
-        agreed = Consent(consent_id, user_id, client.number, redirect_uri, audience, scope, now)
+        agreed = Consent(consent_id, user_id, client.number, redirect_uri, audience, request.agreement, now)
     grant = Grant(
         decision.number,
         client.number,
         user_id,
-        user_id,
+        server.claims.subject(user_id, client),
         scope,
         audience,
         now,
@@ -50,5 +51,7 @@ def new_grant(
         decision.session,
         decision.auth_time,
         decision.amr,
+        decision.acr,
+        asked=request.asked,
     )
     return grant, agreed

@@ -5,16 +5,31 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+from . import clock
 from .errors import ConfigurationError, StoreUnavailable
+from .jwt_access_tokens import JwtAccessTokens
+from .keys import Keys
 from .sealing import Sealer
 from .settings import Settings
 from .store import Store, open_store
 
 
-def open_deployment(settings: Settings, *, adopt_issuer: bool = False, look_only: bool = False) -> tuple[Store, Sealer]:
-    """The prepared store and the sealer; raises ConfigurationError with what to do about it.
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What all parts of a process share."""
+
+    settings: Settings
+    store: Store
+    sealer: Sealer
+    keys: Keys
+    jwts: JwtAccessTokens
+
+
+def open_deployment(settings: Settings, *, adopt_issuer: bool = False, look_only: bool = False) -> Deployment:
+    """The prepared store, the sealer and the signing keys; raises ConfigurationError with what to do about it.
 
     `look_only` makes and records nothing. Nothing stays open: a server that forks its workers after this shares no
     connection with them.
@@ -27,11 +42,16 @@ def open_deployment(settings: Settings, *, adopt_issuer: bool = False, look_only
         sealer = Sealer(settings.secret or (_own_secret(settings.database, look_only or store.meta("secret") is not None),))
         _recognise_secret(store, sealer, look_only)
         _recognise_issuer(store, settings, adopt_issuer, look_only)
+        keys = Keys(store, sealer, settings)
+        if settings.signs and not look_only:
+            keys.prepare(clock.now())
+        jwts = JwtAccessTokens(settings, keys)
+        sealer.signed = jwts.recognise
     except StoreUnavailable as error:
         raise ConfigurationError(f"database: {describe(settings.database)} cannot be used ({error})") from error
     if settings.database != "sqlite://":
         store.close()
-    return store, sealer
+    return Deployment(settings, store, sealer, keys, jwts)
 
 
 def describe(database: str) -> str:

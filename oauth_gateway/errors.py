@@ -19,7 +19,7 @@ class OAuthError(Exception):
 
     `error` is a registered code, `description` one sentence for a developer, `status` the HTTP status, `headers` extra
     response headers, `scope` what the challenge of RFC 6750 names.
-    `redirect_uri` is set only once it was checked against the client, and `fragment` says where in it the error belongs;
+    `redirect_uri` is set only once it was checked against the client, and `mode` is the response mode that takes it there;
     without it the error is a page or a JSON document and is never sent anywhere. `cause` is for the operator's log and never
     leaves the server.
     """
@@ -34,7 +34,7 @@ class OAuthError(Exception):
         scope: str = "",
         redirect_uri: str | None = None,
         state: str | None = None,
-        fragment: bool = False,
+        mode: str = "query",
         cause: str = "",
     ) -> None:
         super().__init__(f"{error}: {description}")
@@ -45,7 +45,7 @@ class OAuthError(Exception):
         self.scope = scope
         self.redirect_uri = redirect_uri
         self.state = state
-        self.fragment = fragment
+        self.mode = mode
         self.token: Any = None  # a good one that was not good enough, for the event
         self.cause = cause
 

@@ -5,14 +5,13 @@ No field ever holds a secret: tokens and codes appear as their public ids only.
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from . import clock
-from .errors import ConfigurationError
+from .naming import named
 
 log = logging.getLogger("oauth_gateway.events")  # whoever listens to `oauth_gateway` hears it too
 Event = dict[str, Any]
@@ -64,20 +63,6 @@ class Events:
                 log.exception("a subscriber failed on %s", name)
 
 
-def subscribers(named: Iterable[Subscriber | str]) -> list[Subscriber]:
+def subscribers(items: Iterable[Subscriber | str]) -> list[Subscriber]:
     """The callables of the setting `events`; raises ConfigurationError where a MODULE:NAME names none."""
-    found: list[Subscriber] = []
-    for item in named:
-        target: Any = item
-        if isinstance(item, str):
-            module, _, name = item.partition(":")
-            try:
-                target = importlib.import_module(module)
-                for part in name.split("."):
-                    target = getattr(target, part)
-            except Exception as error:
-                raise ConfigurationError(f"events = {item!r}: {type(error).__name__}: {error}") from error
-        if not callable(target):
-            raise ConfigurationError(f"events = {item!r}: is not callable")
-        found.append(target)
-    return found
+    return [named("events", item) for item in items]

@@ -71,10 +71,10 @@ def unavailable(error: StoreUnavailable) -> OAuthError:
     return OAuthError("temporarily_unavailable", "Please try again in a moment.", 503, headers=retry)
 
 
-def redirect_answer(uri: str, members: dict[str, Any], *, fragment: bool = False) -> Answer:
+def redirect_answer(uri: str, members: dict[str, Any], mode: str = "query") -> Answer:
     """Send the browser to a client's redirect URI with `members` in its query or fragment (RFC 6749 sections 4.1.2, 4.2.2)."""
     encoded = urlencode(members, quote_via=quote)
-    location = f"{uri}#{encoded}" if fragment else f"{uri}{'&' if '?' in uri else '?'}{encoded}"
+    location = f"{uri}#{encoded}" if mode == "fragment" else f"{uri}{'&' if '?' in uri else '?'}{encoded}"
     headers = [("Location", location), ("Referrer-Policy", "no-referrer"), ("Cache-Control", "no-store")]
     return Answer(303, headers)  # 303, so that a posted form is never posted on (RFC 9700 section 4.12)
 
@@ -88,6 +88,7 @@ class Exchange:
         self.method: str = environ["REQUEST_METHOD"]
         self.base = settings.issuer or loopback_base(environ)
         self.client: Client | None = None  # once it has authenticated
+        self.cause = ""  # why it could not, for the log
 
     @property
     def request(self) -> webob.Request:

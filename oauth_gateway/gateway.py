@@ -57,15 +57,16 @@ class OAuthGateway:
     def _set_up(self, app: WSGIApplication | None, settings: Settings) -> None:
         self.app = app
         self.settings = settings
-        self.store, sealer = open_deployment(settings)
-        self.server = AuthorizationServer(settings, self.store, sealer, Events(subscribers(settings.events)))
+        deployment = open_deployment(settings)
+        self.store = deployment.store
+        self.server = AuthorizationServer(deployment, Events(subscribers(settings.events)))
         self.server.pages = Pages(settings, wrapped=app is not None)
         self.events = self.server.events
         for feature in settings.features:
             INSTALL[feature](self.server)
         tokens = Tokens(
             self.store,
-            sealer,
+            deployment.sealer,
             audience=settings.audience,
             issuer=settings.issuer or LOOPBACK,
             size=settings.cache_size,
@@ -122,6 +123,7 @@ class OAuthGateway:
     def _look(self, environ: Environ, place: tuple[str, str, str]) -> Any:
         """The answer where the request is not for the app, else None: it is then the guard's to decide."""
         _, mount, path = place
+        self.server.jobs.start()  # here and not earlier: by now whoever forks has forked
         refusal = _refuse_outsiders(environ) if self._mounts is None else _WRONG_MOUNT
         if self._mounts and mount in self._mounts:
             refusal = None

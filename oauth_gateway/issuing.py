@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import clock
+from .claims import Claims
+from .jwt_access_tokens import JwtAccessTokens
 from .models import Client, Grant, User, public_id
 from .scopes import ScopePolicy
 from .sealing import Credential, Sealer, new_number
@@ -31,6 +33,19 @@ class Minted:
         return public_id(self.rows[0].number)
 
 
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One answer in the making, as the steps of `on_token` see it; they may add members to `answer`."""
+
+    client: Client
+    grant: Grant | None
+    grant_type: str
+    scope: str
+    issuer: str
+    now: float
+    answer: dict[str, Any] = field(repr=False)
+
+
 class Unsaved(dict[str, Any]):
     """An answer that a grant of Authlib's own making carries from `generate_token` to `save_token`."""
 
@@ -51,7 +66,14 @@ class Issuing:
     sealer: Sealer
     users: Users
     scopes: ScopePolicy
+    claims: Claims
+    jwts: JwtAccessTokens
     _token_generators: dict[str, Generator]
+    _token_steps: list[Callable[[Issue], None]]
+
+    def on_token(self, step: Callable[[Issue], None]) -> None:
+        """Have `step(issue)` shape every token answer while it is made."""
+        self._token_steps.append(step)
 
     def register_token_generator(self, grant_type: str, func: Generator) -> None:
         """Have `func` make the text of tokens for `grant_type`, or for all with `default`; it is called as Authlib calls it.
@@ -77,7 +99,8 @@ class Issuing:
         family = None
         if user is not None:
             person, audience = self.users.known(user, now).user_id, self.settings.audience
-            family = Grant(new_number(), client.number, person, person, granted, audience, now, self.ends(now))
+            subject = self.claims.subject(person, client)
+            family = Grant(new_number(), client.number, person, subject, granted, audience, now, self.ends(now))
         refresh = include_refresh_token and family is not None and self.refreshes(client)
         return Unsaved(self.mint(client, granted, now, grant_type, family, refresh=refresh, lifetime=expires_in), family)
 
@@ -113,10 +136,12 @@ class Issuing:
         parent: int | None = None,
         generation: int = 0,
         credential: tuple[str, Credential] | None = None,
+        issuer: str = "",
     ) -> Minted:
         """An access token for `scope` and with `refresh` a refresh token, for `refresh_scope` where it differs; not stored yet.
 
-        No access token outlives its grant. `credential` is the access token unless a registered generator makes it.
+        No access token outlives its grant. `credential` is the access token unless a registered generator makes it;
+        `issuer` is the base URL of the request where no issuer is set.
         """
         made = self._generated(client, scope, grant_type, grant, lifetime, refresh)
         seconds = int(made.get("expires_in") or lifetime or self.settings.access_token_lifetime)
@@ -128,8 +153,13 @@ class Issuing:
             number, digest, end = given.number, given.digest, now + life
             return NewToken(number, kind, digest, client.number, words, audience, now, end, family, *lineage)  # type: ignore[arg-type]
 
+        issuer = self.settings.issuer or issuer or "http://127.0.0.1"
         given = made.get("access_token")
-        text, access = credential if credential and given is None else self.sealer.adopt_or_issue("at", given)
+        if given is None and self.settings.access_token_format == "jwt":
+            number = credential[1].number if credential else None
+            text, access = self.jwts.issue(client, grant, scope, issuer, now, seconds, number)
+        else:
+            text, access = credential if credential and given is None else self.sealer.adopt_or_issue("at", given)
         answer = {**made, "access_token": text, "token_type": "Bearer", "expires_in": seconds}
         answer.pop("refresh_token", None)
         rows = [row("access_token", access, scope, seconds)]
@@ -139,6 +169,8 @@ class Issuing:
             rows.append(row("refresh_token", kept, words, self.settings.refresh_token_lifetime, parent, generation))
         if scope:
             answer["scope"] = scope
+        for step in self._token_steps:
+            step(Issue(client, grant, grant_type, scope, issuer, now, answer))
         return Minted(answer, tuple(rows))
 
     def _generated(

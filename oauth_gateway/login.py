@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from . import clock, params, redirects
 from .errors import OAuthError
 from .exchange import Answer, Exchange
-from .models import Session, User
+from .models import Client, Session, User
 from .navigation import refuse_unless_navigation, refuse_unless_same_origin, see_other
 from .request import AuthorizationRequest
 from .server import AuthorizationServer
 from .sessions import Sessions, new_value, read_cookie, set_cookie
 
 MOST_QUERY = 4000  # characters; longer request lines are refused by servers anyway
+SETTLED = 300  # seconds for which a login counts as done for the request that asked for it
 MOST_REQUEST = 16_000  # characters of a posted one; with what the pages add it stays below MOST_BODY
 
 
@@ -59,14 +61,7 @@ class Login:
         if exchange.method == "POST":
             return self._log_in(exchange)
         signed_in = self.signed_in(exchange)
-        if signed_in is None:
-            return self.page(exchange, "")
-        return self.server.pages.render(
-            "account",
-            username=signed_in[1].username,
-            action=exchange.url("/authorize/logout"),
-            csrf=self.sessions.form_token(self.cookie(exchange) or "", "logout"),
-        )
+        return self.page(exchange, "") if signed_in is None else self.account_page(exchange, *signed_in)
 
     def _log_in(self, exchange: Exchange) -> Answer:
         refuse_unless_same_origin(exchange)
@@ -90,8 +85,11 @@ class Login:
         self.server.events.emit("user.login", user_id=user.user_id, address=exchange.address, method="pwd")
         cookie_name, secure = exchange.cookie
         header = set_cookie(cookie_name, value, secure=secure, lifetime=self.server.settings.session_lifetime)
-        # without prompt=login, which is done; whoever needs proof of it reads auth_time
-        return self.start(exchange, _without_login_prompt(following), header)
+        if not following:
+            return self.start(exchange, following, header)
+        grant = self._validated(exchange, following)
+        # what asked for this login is done; whoever needs proof of it reads auth_time
+        return self.start(exchange, settled(following, grant.request.client if grant else None), header)
 
     def page(
         self,
@@ -130,35 +128,43 @@ class Login:
         except OAuthError:
             return None  # /authorize will say so after the login
 
-    def logout(self, exchange: Exchange) -> Answer:
-        """GET asks, POST ends the session."""
-        refuse_unless_navigation(exchange)
-        cookie = self.cookie(exchange)
-        if exchange.method != "POST":
-            if self.signed_in(exchange) is not None:
-                return self.login(exchange)
-            return self.server.pages.render("logged_out", login_url=exchange.url("/authorize/login"))
-        refuse_unless_same_origin(exchange)
-        form = exchange.form()
-        if not self.sessions.form_is_ours(cookie, "logout", form.get("csrf", "")):
-            raise OAuthError("invalid_request", "This page was not meant for this browser, or it is too old.", 403)
-        signed_in = self.signed_in(exchange)
-        self.sessions.end(cookie or "", clock.now())
-        if signed_in is not None:
-            self.server.events.emit("user.logout", user_id=signed_in[1].user_id, address=exchange.address)
-        cookie_name, secure = exchange.cookie
-        gone = set_cookie(cookie_name, "", secure=secure, lifetime=0)
-        if form.get("next"):
-            return self.start(exchange, form["next"], gone)
-        return self.server.pages.render("logged_out", headers=(gone,), login_url=exchange.url("/authorize/login"))
+    def account_page(self, exchange: Exchange, session: Session, user: User) -> Answer:
+        """Who is signed in here, and where else they are."""
+        cookie, now = self.cookie(exchange) or "", clock.now()
+        sessions = [
+            {
+                "sid": each.sid,
+                "since": moment(each.created),
+                "signed_in": moment(each.auth_time),
+                "here": each.sid == session.sid,
+            }
+            for each in self.sessions.of(user, now)
+        ]
+        return self.server.pages.render(
+            "account",
+            username=user.username,
+            action=exchange.url("/authorize/logout"),
+            csrf=self.sessions.form_token(cookie, "logout"),
+            sessions=sessions,
+            session_action=exchange.url("/authorize/account"),
+            session_csrf=self.sessions.form_token(cookie, "account"),
+        )
 
 
-def _without_login_prompt(query: str) -> str:
-    """The query without `login` among its prompts."""
+def moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def settled(query: str, client: Client | None) -> str:
+    """The query of a request for which its person has just signed in: `login` is no longer among its prompts, and the login
+    is recent enough for a while.
+    """
     found = params.parse(query)
-    prompts = found.get("prompt", "").split()
-    if "login" not in prompts or "prompt" in found.repeated:
+    if found.repeated:
         return query
-    rest = " ".join(word for word in prompts if word != "login")
-    pairs = [(name, value) for name, values in found.every.items() for value in values if name != "prompt"]
-    return urlencode([*pairs, ("prompt", rest)] if rest else pairs)
+    prompts = [word for word in found.get("prompt", "").split() if word != "login"]
+    usual = client.metadata.get("default_max_age") if client else None
+    age = found.get("max_age", "" if usual is None else str(usual))
+    changed = {"prompt": " ".join(prompts), "max_age": str(max(int(age), SETTLED)) if age.isdigit() else age}
+    pairs = [(name, value) for name, values in found.every.items() for value in values if name not in changed]
+    return urlencode([*pairs, *((name, value) for name, value in changed.items() if value)])

@@ -11,11 +11,16 @@ from .errors import OAuthError
 from .exchange import Answer, Exchange
 
 
-def refuse_unless_navigation(exchange: Exchange) -> None:
-    """Refuse what a script, frame or image asked for, where the browser says so (Fetch Metadata)."""
+def is_navigation(exchange: Exchange) -> bool:
+    """Whether a person opens the page, as far as the browser says; else a script, frame or image asks."""
     destination = exchange.environ.get("HTTP_SEC_FETCH_DEST", "document")
     mode = exchange.environ.get("HTTP_SEC_FETCH_MODE", "navigate")
-    if destination != "document" or mode != "navigate":
+    return bool(destination == "document" and mode == "navigate")
+
+
+def refuse_unless_navigation(exchange: Exchange) -> None:
+    """Refuse what a script, frame or image asked for, where the browser says so (Fetch Metadata)."""
+    if not is_navigation(exchange):
         raise OAuthError("access_denied", "This page opens in a browser window of its own only.", 403)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import mimetypes
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,13 @@ from markupsafe import Markup
 
 from .errors import ConfigurationError, OAuthError
 from .exchange import NO_STORE, Answer
+from .redirects import form_action_source
 from .settings import Settings
 
 ACCENT = "#1f5fbf"
+# the only scripts that there are; each page that has one also has a button or a link for browsers without
+SUBMIT = "document.forms[0].submit()"
+GO_ON = "function go(){location.replace(document.getElementById('next').href)}addEventListener('load',go);setTimeout(go,5000)"
 MOST_LOGO_BYTES = 16 * 1024
 _TITLES = {
     401: "This needs a token",
@@ -50,6 +55,8 @@ class Pages:
         self._templates.globals.update(
             style=Markup(style),  # noqa: S704 - our own file, with a colour that the settings checked
             brand_name=settings.brand.get("name", ""),
+            submit_script=Markup(SUBMIT),  # noqa: S704 - ours
+            go_on_script=Markup(GO_ON),  # noqa: S704 - ours
             brand_logo=_data_uri(settings.brand["logo"]) if "logo" in settings.brand else "",
         )
 
@@ -60,11 +67,28 @@ class Pages:
         *,
         headers: tuple[tuple[str, str], ...] = (),
         leads_to: str = "",
+        frames: Sequence[str] = (),
         **context: Any,
     ) -> Answer:
-        """The page `name`.html; `leads_to` is a source expression to which its form's answer may redirect."""
-        body = self._templates.get_template(f"{name}.html").render(context)
+        """The page `name`.html; `leads_to` is a source expression to which its form's answer may redirect, `frames` are
+        addresses that it shows to the browser.
+        """
+        body = self._templates.get_template(f"{name}.html").render(context, frames=frames)
         policy = f"{self._policy}; frame-ancestors 'none'; form-action 'self' {leads_to}".strip()
+        if frames:
+            policy += f"; frame-src {' '.join(sorted({form_action_source(uri) for uri in frames}))}; {_script_source(GO_ON)}"
+        return self._page(body, status, policy, headers)
+
+    def post_to(self, uri: str, members: dict[str, Any]) -> Answer:
+        """A page that posts `members` to a client's redirect URI (OAuth 2.0 Form Post Response Mode section 2).
+
+        It has no form-action: browsers apply it to where the client redirects afterwards, too.
+        """
+        template = self._templates.get_template("form_post.html")
+        body = template.render(action=uri, fields=[(name, str(value)) for name, value in members.items()])
+        return self._page(body, 200, f"{self._policy}; frame-ancestors 'none'; {_script_source(SUBMIT)}", ())
+
+    def _page(self, body: str, status: int, policy: str, headers: tuple[tuple[str, str], ...]) -> Answer:
         all_headers = [
             ("Content-Type", "text/html; charset=utf-8"),
             ("Content-Security-Policy", policy),
@@ -90,6 +114,10 @@ class Pages:
             code=error.error,
             again=again,
         )
+
+
+def _script_source(script: str) -> str:
+    return f"script-src 'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def _data_uri(path: str) -> str:

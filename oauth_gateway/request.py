@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from authlib.oauth2.rfc6749 import OAuth2Request
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
@@ -25,7 +25,12 @@ class AuthorizationRequest(OAuth2Request):  # type: ignore[misc]
         self.payload = BasicOAuth2Payload(parameters)
         self.decision: Decision | None = None
         self.trusted_uri: str | None = None  # once client and redirect URI were checked
-        self.fragment = False  # where the answer belongs
+        self.mode = "query"  # how the answer gets there: query, fragment or form_post
+        self.max_age: int | None = None  # seconds since the last login
+        self.subject: str | None = None  # the only person who will do, as this client knows people
+        self.asked: dict[str, Any] = {}  # what an OpenID request wants in its answers
+        self.acr: list[Any] | None = None  # the only ways of signing in that will do
+        self.claims: frozenset[str] = frozenset()  # wanted by name, beyond what the scope brings
 
     def validated_redirect_uri(self) -> str:
         """The redirect URI of a client that may use this response type; the server has checked the rest before."""
@@ -36,7 +41,16 @@ class AuthorizationRequest(OAuth2Request):  # type: ignore[misc]
     def redirected(self, error: str, description: str) -> OAuthError:
         """An error that the client is told by redirect."""
         state = self.params.get("state") if "state" not in self.params.repeated else None
-        return OAuthError(error, description, redirect_uri=self.trusted_uri, state=state, fragment=self.fragment)
+        return OAuthError(error, description, redirect_uri=self.trusted_uri, state=state, mode=self.mode)
+
+    @property
+    def prompts(self) -> frozenset[str]:
+        return frozenset(self.params.get("prompt", "").split())
+
+    @property
+    def agreement(self) -> str:
+        """All that a person has to agree to: the scope, and claims that are wanted by name."""
+        return " ".join([*(self.scope or "").split(), *(f"claim:{name}" for name in sorted(self.claims))])
 
     @property
     def args(self) -> Params:

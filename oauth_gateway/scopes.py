@@ -13,6 +13,14 @@ from .errors import OAuthError
 from .models import Client
 from .settings import Settings
 
+IDENTITY = {  # OpenID Connect Core sections 5.4 and 11, and what each lets a client do
+    "openid": "Sign you in with this account",
+    "profile": "See your profile: your name and what you told about yourself",
+    "email": "See your e-mail address",
+    "address": "See your postal address",
+    "phone": "See your phone number",
+    "offline_access": "Keep its access while you are signed out",
+}
 SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*\Z")
 
 
@@ -21,7 +29,14 @@ class ScopePolicy:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        on = "openid" in settings.features
+        self.identity = {**IDENTITY, **dict.fromkeys(settings.openid_scope_claims, "")} if on else {}
         self._implied = _closure(settings.scope_implies)
+
+    @property
+    def every(self) -> dict[str, str]:
+        """All scopes with their descriptions."""
+        return {**self.identity, **self._settings.scopes}
 
     def effective(self, scopes: Iterable[str]) -> frozenset[str]:
         """The scopes with all that they imply."""
@@ -31,23 +46,33 @@ class ScopePolicy:
     def allowed(self, client: Client) -> frozenset[str]:
         """What the client may ask for: its registered scopes and what they imply, of those that there are."""
         scopes = self.effective(client.scopes)
-        return scopes & frozenset(self._settings.scopes) if self._settings.scopes else scopes
+        return scopes & self.every.keys() if self._settings.scopes else scopes
 
     def grant(self, client: Client, asked: str | None) -> str:
-        """The scope of a request: all of what it asks for, never narrowed, or what a request without `scope` means.
+        """The scope of a request: all of what it asks for, never narrowed, or what a request without `scope` means, which
+        is never a request to sign somebody in.
 
-        Raises OAuthError `invalid_scope`.
+        `offline_access` means nothing for a client without refresh tokens (OpenID Connect Core section 11). Raises
+        OAuthError `invalid_scope`.
         """
         if asked is None:
-            words = client.scopes
+            words = client.scopes - self.identity.keys()
             if self._settings.default_scope is not None:
                 words &= frozenset(self._settings.default_scope.split())
             return " ".join(sorted(words & self.allowed(client)))
         wanted = words_of(asked)
+        if "offline_access" in self.identity and not client.check_grant_type("refresh_token"):
+            wanted.discard("offline_access")
         if not self.allowed(client).issuperset(wanted):
             cause = f"client {client.client_id!r} may not have {' '.join(sorted(set(wanted) - self.allowed(client)))!r}"
             raise OAuthError("invalid_scope", "The client may not have this scope.", cause=cause)
         return " ".join(sorted(wanted))
+
+    def for_itself(self, scope: str) -> str:
+        """`scope` where it says nothing of a person; raises OAuthError `invalid_scope`."""
+        if not self.identity.keys().isdisjoint(scope.split()):
+            raise OAuthError("invalid_scope", "A client acting for itself is nobody who signs in.")
+        return scope
 
     def refresh(self, client: Client, held: str, asked: str | None) -> str:
         """The scope of a refreshed token: what is asked for out of what was granted, else all of that (RFC 6749 section 6).

@@ -13,6 +13,7 @@ import re
 import secrets
 import threading
 import time
+from collections.abc import Callable
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -44,12 +45,13 @@ class Credential:
     Of a token whose text another generator made, `kind` is empty: its row tells.
     """
 
-    __slots__ = ("digest", "kind", "number")
+    __slots__ = ("digest", "kid", "kind", "number")
 
-    def __init__(self, kind: str, number: int, digest: bytes) -> None:
+    def __init__(self, kind: str, number: int, digest: bytes, kid: str | None = None) -> None:
         self.kind = kind
         self.number = number
         self.digest = digest
+        self.kid = kid  # of the key that signed it, where it is a JWT
 
     def may_be(self, kind: str) -> bool:
         return self.kind in ("", kind)
@@ -62,6 +64,7 @@ class Sealer:
         self._secrets = secret
         self._keys: dict[str, tuple[bytes, ...]] = {}
         self.foreign = False  # whether texts that we did not make may be tokens
+        self.signed: Callable[[str], Credential | None] | None = None  # recognises the JWTs that we signed
 
     def _keys_for(self, purpose: str) -> tuple[bytes, ...]:
         keys = self._keys.get(purpose)
@@ -98,6 +101,14 @@ class Sealer:
         nonce = os.urandom(12)
         return nonce + AESGCM(_bound(self._keys_for(purpose)[-1], binding)).encrypt(nonce, data, None)
 
+    def is_newest(self, purpose: str, sealed: bytes, binding: str) -> bool:
+        """Whether the newest secret opens it."""
+        try:
+            AESGCM(_bound(self._keys_for(purpose)[-1], binding)).decrypt(sealed[:12], sealed[12:], None)
+        except InvalidTag:
+            return False
+        return True
+
     def unseal(self, purpose: str, sealed: bytes, binding: str) -> bytes | None:
         """The data, or None where no listed secret and this binding open it."""
         for key in reversed(self._keys_for(purpose)):
@@ -131,7 +142,7 @@ class Sealer:
         """The credential in `text`, or None for garbage: no store is asked about what we cannot have issued."""
         match = _CREDENTIAL.match(text)
         if match is None:
-            return _adopted(text) if self.foreign and _FOREIGN.match(text) else None
+            return None if text.startswith(PREFIX) else self._recognise_other(text)
         body = text[:-8].encode()
         given = text[-8:].encode()
         for key in self._keys_for("checksum"):
@@ -139,6 +150,13 @@ class Sealer:
             if hmac.compare_digest(checksum, given):
                 return Credential(match[1], int(match[3], 16), hashlib.sha256(text.encode()).digest())
         return None
+
+    def _recognise_other(self, text: str) -> Credential | None:
+        """A text without our prefix: a JWT of ours, else perhaps what an own generator made."""
+        signed = self.signed(text) if self.signed is not None and text.startswith("eyJ") else None
+        if signed is None and self.foreign and _FOREIGN.match(text):
+            return _adopted(text)
+        return signed
 
 
 def _adopted(text: str) -> Credential:

@@ -15,20 +15,22 @@ import webob
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import AuthorizationServer as AuthlibServer
 
-from . import client_auth
+from . import client_assertions, client_auth
 from .authlib_errors import from_authlib
 from .authorizing import Authorizing, Check
+from .claims import Claims
+from .deployment import Deployment
 from .errors import OAuthError, StoreUnavailable
 from .events import Events
 from .exchange import Answer, Exchange, error_answer, json_answer, unavailable
-from .issuing import Issuing
-from .models import Client
+from .fetch import Documents, Fetcher
+from .id_tokens import IdTokens
+from .issuing import Issue, Issuing
+from .jobs import Jobs
+from .models import Client, Token
 from .pages import Pages
 from .request import AuthorizationRequest
 from .scopes import ScopePolicy
-from .sealing import Sealer
-from .settings import Settings
-from .store import Store
 from .users import Users
 
 log = logging.getLogger("oauth_gateway")
@@ -51,22 +53,35 @@ class Endpoint:
 class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[misc]
     """Authlib's server with our store, clients and answers; see `docs/architecture.md` for the verbs."""
 
-    def __init__(self, settings: Settings, store: Store, sealer: Sealer, events: Events | None = None) -> None:
+    def __init__(self, deployment: Deployment, events: Events | None = None) -> None:
+        settings, store, sealer = deployment.settings, deployment.store, deployment.sealer
         super().__init__(scopes_supported=list(settings.scopes) or None)
         self.settings = settings
         self.store = store
         self.sealer = sealer
+        self.keys = deployment.keys
+        self.jwts = deployment.jwts
         self.events = events or Events()
         self.pages = Pages(settings)
         self.users = Users(store, sealer, self.events)
         self.scopes = ScopePolicy(settings)
+        self.claims = Claims(settings, store)
+        self.id_tokens = IdTokens(store, self.keys, self.claims)
+        self.fetcher = Fetcher(settings.fetch_private_networks)
+        self.documents = Documents(self.fetcher)
+        self.jobs = Jobs(store)
         self.endpoints: dict[str, Endpoint] = {}
         self.published: dict[str, Any] = {}
         self.members: dict[str, str] = {}
         self._checks: list[Check] = []
+        self._token_steps: list[Callable[[Issue], None]] = []
         self._writes = 0
         for method, authenticate in client_auth.METHODS.items():
             self.client_auth(method, authenticate)
+        assertions = client_assertions.ClientAssertions(self)
+        for method in client_assertions.METHODS:
+            self.client_auth(method, assertions.by(method))
+        self.metadata(token_endpoint_auth_signing_alg_values_supported=list(client_assertions.SIGNING))
 
     # -- the verbs of features
 
@@ -103,10 +118,10 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
 
     def grant(self, cls: type, extensions: Any = None) -> None:
         """Serve an Authlib grant class at the token endpoint, and at the authorization endpoint where it has one."""
-        for grants in (self._authorization_grants, self._token_grants):  # an own one takes the place of ours
-            grants[:] = [known for known in grants if getattr(known[0], "GRANT_TYPE", None) != getattr(cls, "GRANT_TYPE", None)]
-        super().register_grant(cls, extensions)
         grant_type = getattr(cls, "GRANT_TYPE", None)
+        for grants in (self._authorization_grants, self._token_grants):  # an own one takes the place of ours
+            grants[:] = [known for known in grants if grant_type is None or getattr(known[0], "GRANT_TYPE", None) != grant_type]
+        super().register_grant(cls, extensions)
         if grant_type:
             self.metadata(grant_types_supported=[grant_type])
 
@@ -169,6 +184,13 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
         client = client_auth.authenticate(self, super().authenticate_client, request, methods, endpoint)
         request.exchange.client = client
         return client
+
+    def presented(self, text: str, *, dormant: bool = False) -> Token | None:
+        """The access or refresh token whose text somebody presents, as the store has it at this moment."""
+        credential = self.sealer.recognise(text)
+        if credential is None or credential.kind == "ac":
+            return None
+        return self.store.token(credential.number, credential.digest, dormant=dormant)[0]
 
     # -- the token endpoint and its kin
 

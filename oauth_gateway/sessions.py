@@ -13,8 +13,9 @@ from .errors import OAuthError
 from .models import Session, User, digest, public_id
 from .sealing import Sealer, new_number
 from .settings import Settings
-from .store import Store
+from .store import Ended, Store
 
+PASSWORD_ACR = "0"  # OpenID Connect Core section 2: no claim to a level of ISO/IEC 29115
 _VALUE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 
 
@@ -37,22 +38,37 @@ class Sessions:
         return session, user
 
     def start(self, user: User, previous: str | None, now: float) -> str:
-        """A new session under a new value, which is returned; the previous one ends."""
+        """A session under a new value, which is returned. Who signs in again goes on in the same session; another
+        person's ends.
+        """
         value = secrets.token_urlsafe(32)
-        if previous is not None:
-            self._store.end_session(digest(previous), now)
-        lifetime = self._settings.session_lifetime
-        sid = public_id(new_number()) + secrets.token_hex(8)
-        self._store.add_session(Session(digest(value), sid, user.user_id, now, now, now + lifetime, ("pwd",)))
+        before = None if previous is None else self._store.session(digest(previous), now)
+        if before is not None and before.user_id != user.user_id:
+            self._store.end_session(now, digest=before.digest)
+            before = None
+        sid = before.sid if before else public_id(new_number()) + secrets.token_hex(8)
+        created, lifetime = before.created if before else now, self._settings.session_lifetime
+        session = Session(digest(value), sid, user.user_id, now, created, now + lifetime, ("pwd",), PASSWORD_ACR)
+        self._store.add_session(session, before.digest if before else None)
         current = self._store.user(user.user_id)
         if current is None or current.password != user.password or current.disabled is not None:
             # changed while this login was verified; a change after this look ends the session itself
-            self._store.end_session(digest(value), now)
+            self._store.end_session(now, digest=session.digest)
             raise OAuthError("access_denied", "The account was changed meanwhile. Please sign in again.", 403)
         return value
 
-    def end(self, cookie: str, now: float) -> None:
-        self._store.end_session(digest(cookie), now)
+    def end(self, cookie: str, now: float) -> Ended | None:
+        """End the session behind the cookie's value; None where there was none."""
+        return self._store.end_session(now, digest=digest(cookie))
+
+    def of(self, user: User, now: float) -> list[Session]:
+        """The person's living sessions, at all browsers."""
+        return [session for session in self._store.sessions(user.user_id) if session.expires > now]
+
+    def end_named(self, user: User, sid: str, now: float) -> bool:
+        """End one of the person's own sessions."""
+        mine = any(session.sid == sid for session in self._store.sessions(user.user_id))
+        return mine and self._store.end_session(now, sid=sid) is not None
 
     def form_token(self, cookie: str, purpose: str) -> str:
         """What a form of `purpose` carries: only pages shown to this cookie's browser know it."""

@@ -40,12 +40,19 @@ class Settings:
     default_scope: str | None = None
     scope_implies: Mapping[str, str] = field(default_factory=dict)
     features: tuple[str, ...] = values.DEFAULT_FEATURES
+    access_token_format: str = "opaque"
+    access_token_algorithm: str = "RS256"
     access_token_lifetime: int = 3600
     refresh_token_lifetime: int = 30 * 86400
     grant_lifetime: int | None = None
     authorization_code_lifetime: int = 60
     session_lifetime: int = 14 * 86400
     refresh_token_reuse_grace: int = 10
+    signing_keys: tuple[str, ...] = field(default=(), repr=False)
+    signing_key_lifetime: int = 90 * 86400
+    openid_claims: Callable[..., Any] | str | None = None
+    openid_scope_claims: Mapping[str, str] = field(default_factory=dict)
+    fetch_private_networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
     trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
     forward_authorization: bool = False
     identity_headers: bool = False
@@ -60,6 +67,11 @@ class Settings:
     def audience(self) -> str:
         """The identifier of the protected app: what every token is issued for and what the guard compares."""
         return self.resource or self.issuer or LOOPBACK
+
+    @property
+    def signs(self) -> bool:
+        """Whether there must be signing keys."""
+        return "openid" in self.features or self.access_token_format == "jwt"
 
     @property
     def issuer_path(self) -> str:
@@ -145,7 +157,7 @@ def gate(given: Mapping[str, Any]) -> Settings:
         try:
             checked[name] = check(value)
         except (ValueError, TypeError) as error:
-            hidden = name == "secret" or (name == "database" and "@" in str(value))
+            hidden = name in ("secret", "signing_keys") or (name == "database" and "@" in str(value))
             shown = "(not shown)" if hidden else repr(value)
             raise ConfigurationError(f"{name} = {shown}: {error}") from None
     settings = Settings(**checked)
@@ -168,12 +180,19 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "default_scope": values.default_scope,
     "scope_implies": values.scope_implies,
     "features": values.features,
+    "access_token_format": values.token_format,
+    "access_token_algorithm": values.algorithm,
     "access_token_lifetime": values.duration,
     "refresh_token_lifetime": values.duration,
     "grant_lifetime": values.duration,
     "authorization_code_lifetime": values.duration,
     "session_lifetime": values.duration,
     "refresh_token_reuse_grace": values.grace,
+    "signing_keys": values.signing_keys,
+    "signing_key_lifetime": values.key_lifetime,
+    "openid_claims": values.named_callable,
+    "openid_scope_claims": values.mapping,
+    "fetch_private_networks": values.networks,
     "trusted_proxies": values.networks,
     "forward_authorization": values.flag,
     "identity_headers": values.flag,

@@ -163,7 +163,7 @@ class Tokens:
         token, head = self._store.token(credential.number, credential.digest)
         if token is None or not token.lives(now, self._audience) or token.kind != "access_token":
             return None
-        token = replace(token, issuer=self._issuer, grant=None, scopes=self._effective(token.scopes))
+        token = replace(token, issuer=self._issuer, grant=None, scopes=self._effective(token.scopes), kid=credential.kid)
         with self._lock:
             if self._position <= head:
                 self._order[header] = token
@@ -182,6 +182,8 @@ def _subjects(token: Token) -> list[tuple[str, str]]:
         keys.append(("user", token.user_id))
     if token.session is not None:
         keys.append(("session", token.session))
+    if token.kid is not None:
+        keys.append(("key", token.kid))
     return keys
 
 

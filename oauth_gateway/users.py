@@ -6,8 +6,10 @@ the same time and answer the same as wrong passwords.
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import re
 import secrets
 import threading
 import unicodedata
@@ -31,6 +33,10 @@ MOST_PASSWORD_BYTES = 1024
 WINDOW = 15 * 60  # seconds
 PER_ADDRESS = 10  # failures for a name from one address in the window
 PER_NAME = 100  # failures for a name from everywhere
+MOST_CLAIMS = 16_384
+RESERVED_CLAIMS = frozenset(  # about a login or a token, never about a person
+    "iss sub aud exp iat nbf jti nonce auth_time acr amr azp sid at_hash c_hash s_hash events cnf client_id scope".split()  # noqa: SIM905
+)
 KNOWN = 90 * 86400  # seconds for which an address that logged in is not locked out by others
 CONCURRENT_HASHES = 2  # each takes a core and 64 MiB for about 0.1 s
 HASH_PATIENCE = 5.0  # seconds to wait for a turn before answering 503
@@ -93,6 +99,18 @@ class Users:
         """Replace the password; ends the person's sessions."""
         self._store.update_user(replace(user, password=self.hash(password)), now, revoke=True)
         self._events.emit("user.password_changed", user_id=user.user_id)
+
+    def set_claims(self, user: User, claims: dict[str, Any], now: float) -> User:
+        """Replace what OpenID clients may learn of the person; raises ConfigurationError for names that are not."""
+        for name in claims:
+            if name in RESERVED_CLAIMS or not re.fullmatch(r"[\x21-\x7e]{1,100}", name):
+                raise ConfigurationError(f"claim {name!r}: is not one of a person")
+        if len(json.dumps(claims)) > MOST_CLAIMS:
+            raise ConfigurationError(f"claims: must be at most {MOST_CLAIMS} characters of JSON")
+        changed = replace(user, claims=claims)
+        self._store.update_user(changed, now, revoke=False)
+        self._events.emit("user.claims_changed", user_id=user.user_id)
+        return changed
 
     def set_disabled(self, user: User, disabled: bool, now: float) -> None:
         self._store.update_user(replace(user, disabled=now if disabled else None), now, revoke=True)

@@ -6,6 +6,7 @@ Each gives the checked value, or raises ValueError with what is allowed.
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from . import policy
+from .jose import ALGORITHMS
 
 DEFAULT_FEATURES = (
     "authorization_code",
@@ -21,10 +23,13 @@ DEFAULT_FEATURES = (
     "client_credentials",
     "revocation",
     "introspection",
+    "openid",
     "metadata",
 )
-FEATURES = (*DEFAULT_FEATURES[:-1], "implicit", "password", "metadata")
+FEATURES = (*DEFAULT_FEATURES[:-1], "hybrid", "implicit", "password", "metadata")
 LONGEST = 100 * 365 * 86400  # seconds
+SHORTEST_KEY_LIFETIME = 3600  # seconds
+NAMED = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")
 _HOST = re.compile(
@@ -139,18 +144,23 @@ def database(value: Any) -> str:
     raise ValueError("must be sqlite:///FILE, or sqlite:// for a database in memory")
 
 
+def from_file(item: Any) -> Any:
+    """The bytes of the file where `item` is written as file:PATH, else `item` as it is."""
+    if not isinstance(item, str) or not item.startswith("file:"):
+        return item
+    try:
+        return Path(item[5:]).read_bytes().strip()
+    except OSError as error:
+        raise ValueError(f"the file {item[5:]} cannot be read ({error.strerror})") from None
+
+
 def secret(value: Any) -> tuple[bytes, ...]:
     if not isinstance(value, (str, bytes, list, tuple)):
         raise ValueError("must be text, bytes, or a list of such")
     items = value.splitlines() if isinstance(value, str) else [value] if isinstance(value, bytes) else list(value)
     secrets: list[bytes] = []
     for item in items:
-        if isinstance(item, str) and item.startswith("file:"):
-            file = Path(item[5:])
-            try:
-                item = file.read_bytes().strip()
-            except OSError as error:
-                raise ValueError(f"the file {file} cannot be read ({error.strerror})") from None
+        item = from_file(item)
         raw = item.encode() if isinstance(item, str) else item
         if not isinstance(raw, bytes) or len(raw) < 32:
             raise ValueError("must be at least 32 bytes, a list of such (oldest to newest), or file:PATH")
@@ -158,6 +168,46 @@ def secret(value: Any) -> tuple[bytes, ...]:
     if not secrets:
         raise ValueError("must not be an empty list")
     return tuple(secrets)
+
+
+def signing_keys(value: Any) -> tuple[str, ...]:
+    """Documents that each hold keys; what is in them is looked at where they are used."""
+    if isinstance(value, str) and all(line.startswith("file:") for line in lines(value)):
+        value = lines(value)
+    items = list(value) if isinstance(value, (list, tuple)) else [value]
+    found = [json.dumps(item) if isinstance(item, Mapping) else from_file(item) for item in items]
+    try:
+        texts = [item.decode("ascii") if isinstance(item, bytes) else item for item in found]
+    except UnicodeDecodeError:
+        texts = []
+    if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+        raise ValueError("must be a private JWK, a JWK Set or PEM, a list of such (oldest to newest), or file:PATH")
+    return tuple(texts)
+
+
+def key_lifetime(value: Any) -> int:
+    seconds = duration(value)
+    if seconds < SHORTEST_KEY_LIFETIME:
+        raise ValueError("must be at least 1h: a key is published before it signs")
+    return seconds
+
+
+def token_format(value: Any) -> str:
+    if value not in ("opaque", "jwt"):
+        raise ValueError("must be opaque or jwt")
+    return str(value)
+
+
+def algorithm(value: Any) -> str:
+    if value not in ALGORITHMS:
+        raise ValueError(f"must be one of {', '.join(ALGORITHMS)}")
+    return str(value)
+
+
+def named_callable(value: Any) -> Any:
+    if not callable(value) and not (isinstance(value, str) and NAMED.fullmatch(value)):
+        raise ValueError("must be a callable, or written as MODULE:NAME")
+    return value
 
 
 def scopes(value: Any) -> dict[str, str]:
@@ -190,7 +240,7 @@ def events(value: Any) -> tuple[Callable[..., Any] | str, ...]:
     if not isinstance(items, (list, tuple)):
         raise ValueError("must be callables, or MODULE:NAME of such, one a line")
     for item in items:
-        if not callable(item) and not (isinstance(item, str) and re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", item)):
+        if not callable(item) and not (isinstance(item, str) and NAMED.fullmatch(item)):
             raise ValueError(f"{item!r} is neither a callable nor written as MODULE:NAME")
     return tuple(items)
 

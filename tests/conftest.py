@@ -18,7 +18,7 @@ from wsgiref.validate import validator
 import pytest
 import webob
 
-from oauth_gateway import OAuthGateway
+from oauth_gateway import OAuthGateway, jose
 from oauth_gateway.clients import Clients
 from oauth_gateway.models import Client
 from oauth_gateway.sealing import Sealer
@@ -213,7 +213,7 @@ class World:
 
     @property
     def clients(self) -> Clients:
-        return Clients(self.gateway.settings, self.gateway.store, self.gateway.events)
+        return Clients(self.gateway.settings, self.gateway.store, self.gateway.events, self.gateway.server.sealer)
 
 
 def basic(client_id: str, secret: str) -> str:
@@ -246,7 +246,7 @@ def make_world(database: str, clock: Clock, prefix: str = "", base: str = "https
         **settings,
     }
     gateway = OAuthGateway(validator(app), **{name: value for name, value in values.items() if value is not None})
-    clients = Clients(gateway.settings, gateway.store, gateway.events)
+    clients = Clients(gateway.settings, gateway.store, gateway.events, gateway.server.sealer)
     now = clock()
     confidential, secret = clients.create(now=now, client_name="Shop", redirect_uris=[CALLBACK])
     public, _ = clients.create(
@@ -265,6 +265,25 @@ def quick_passwords(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequ
 
     cheap = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     monkeypatch.setattr("oauth_gateway.users.PasswordHasher", lambda: cheap)
+
+
+_made: dict[str, list[jose.Key]] = {}
+
+
+@pytest.fixture(autouse=True)
+def quick_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same few signing keys for every test: making an RSA key takes longer than most tests do."""
+    taken: dict[str, int] = {}
+    generate = jose.generate
+
+    def reused(algorithm: str) -> jose.Key:
+        number = taken[algorithm] = taken.get(algorithm, -1) + 1
+        keys = _made.setdefault(algorithm, [])
+        if number == len(keys):
+            keys.append(generate(algorithm))
+        return keys[number]
+
+    monkeypatch.setattr(jose, "generate", reused)
 
 
 class Listener(logging.Handler):

@@ -318,8 +318,9 @@ def test_the_cookie_is_another_after_login_and_dead_after_logout(world: World) -
 def test_logging_out_needs_our_form(memory_world: World) -> None:
     browser = memory_world.browser()
     memory_world.log_in(browser)
-    assert browser.open("/authorize/logout", {}).status_code == 403
-    assert "You are signed in" in browser.open("/authorize/logout").text
+    assert browser.open("/authorize/logout", {"csrf": "x"}).status_code == 403
+    assert browser.open("/authorize/logout", {}).status_code == 303  # as another site would post: the same as a GET
+    assert "Sign out?" in browser.open("/authorize/logout").text
     assert "signed in" in browser.open("/authorize/login").text
 
 

@@ -75,7 +75,7 @@ def site() -> Iterator[tuple[str, str, str]]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         base = f"http://127.0.0.1:{server.server_port}"
         gateway.server.users.create("ann", PASSWORD, 0)
-        clients = Clients(gateway.settings, gateway.store, gateway.events)
+        clients = Clients(gateway.settings, gateway.store, gateway.events, gateway.server.sealer)
         callback = f"{base}/callback"
         client, _ = clients.create(now=0, client_name="Holiday Photos", redirect_uris=[callback])
         yield base, client.client_id, callback

@@ -87,7 +87,8 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
 def test_clients_from_creation_to_deletion(config: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     made = run(capsys, "client", "create", "--client-name", "A", "--redirect-uri", "https://a.test/cb", *config)
     assert made["client_secret"] and made["grant_types"] == ["authorization_code", "refresh_token"]
-    assert made["scope"] == "read write" and made["token_endpoint_auth_method"] == "client_secret_basic"
+    assert made["scope"] == "read write openid profile email address phone offline_access"
+    assert made["token_endpoint_auth_method"] == "client_secret_basic"
     assert [c["client_id"] for c in run(capsys, "client", "list", *config)] == [made["client_id"]]
     shown = run(capsys, "client", "show", made["client_id"], *config)
     assert "client_secret" not in shown and shown["client_name"] == "A"
@@ -106,7 +107,10 @@ def test_clients_from_creation_to_deletion(config: list[str], capsys: pytest.Cap
         (["client", "create", "--redirect-uri", "http://x.test/"], "use https"),
         (["client", "create", "--grant-type", "password"], "password is switched off"),
         (["client", "create", "--token-endpoint-auth-method", "none"], "public client cannot have client_credentials"),
-        (["client", "create", "--scope", "admin"], "not one of read, write"),
+        (
+            ["client", "create", "--scope", "admin"],
+            "not one of openid, profile, email, address, phone, offline_access, read, write",
+        ),
         (["client", "show", "nobody"], "no such client"),
         (["user", "disable", "nobody"], "no such account"),
         (["token", "issue", "--client", "nobody"], "no such client"),

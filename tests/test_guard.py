@@ -316,7 +316,7 @@ def test_metadata_names_what_exists_and_both_forms_of_its_place(clock: Clock) ->
 
 def test_unknown_paths_below_ours_never_reach_the_app(memory_world: World) -> None:
     """A009, contract section 2"""
-    for path in ("/authorize/", "/authorize/x", "/token/", "/token/device", "/.well-known/jwks.json"):
+    for path in ("/authorize/", "/authorize/x", "/token/", "/token/device", "/.well-known/jwks.json/x"):
         assert memory_world.call(memory_world.machine_token(), path).status_code == 404
     assert memory_world.app.calls == 0
 

@@ -37,6 +37,7 @@ def test_a_client_reads_its_own_tokens(world: World) -> None:
         "iss": world.base,
         "auth_time": now,
         "amr": ["pwd"],
+        "acr": "0",
     }
     refresh = world.introspect(tokens["refresh_token"], token_type_hint="access_token").json
     assert refresh["active"] is True and "token_type" not in refresh
@@ -125,4 +126,9 @@ def test_the_metadata_says_how_to_ask(memory_world: World) -> None:
     """R100, R103"""
     document = send(memory_world.gateway, "GET", "/.well-known/oauth-authorization-server").json
     assert document["introspection_endpoint"] == f"{memory_world.base}/token/introspect"
-    assert document["introspection_endpoint_auth_methods_supported"] == ["client_secret_basic", "client_secret_post"]
+    assert document["introspection_endpoint_auth_methods_supported"] == [
+        "client_secret_basic",
+        "client_secret_post",
+        "private_key_jwt",
+        "client_secret_jwt",
+    ]

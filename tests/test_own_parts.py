@@ -36,7 +36,7 @@ class Part:
 
     def client(self, **values: Any) -> tuple[Client, dict[str, str]]:
         gateway = self.gateway
-        client, secret = Clients(gateway.settings, gateway.store, gateway.events).create(now=0, **values)
+        client, secret = Clients(gateway.settings, gateway.store, gateway.events, gateway.server.sealer).create(now=0, **values)
         return client, {"Authorization": basic(client.client_id, secret or "")}
 
     def post(self, path: str, form: dict[str, str] | str, **headers: str) -> Any:
@@ -225,7 +225,9 @@ def test_an_own_consent_view() -> None:
 def test_the_server_in_pyramid_views_without_the_middleware() -> None:
     module = importlib.reload(importlib.import_module("examples.pyramid_server"))
     server = module.server
-    client, secret = Clients(server.settings, server.store, server.events).create(now=0, redirect_uris=[CALLBACK])
+    client, secret = Clients(server.settings, server.store, server.events, server.sealer).create(
+        now=0, redirect_uris=[CALLBACK]
+    )
     url = "/oauth/authorize?" + authorize_query(client)
     sent = {**SIGNED_IN, "Origin": BASE}
     assert "Allow read" in send(module.app, "GET", url, base=BASE, headers=SIGNED_IN).text

@@ -241,7 +241,7 @@ def test_a_client_keeps_a_grant_type_that_was_switched_off(clock: Clock, tmp_pat
     from oauth_gateway.clients import Clients
 
     now = OAuthGateway(None, database=database, issuer=old.base, scopes=old.gateway.settings.scopes)
-    clients = Clients(now.settings, now.store, now.events)
+    clients = Clients(now.settings, now.store, now.events, now.server.sealer)
     assert clients.update(client, {"client_name": "renamed"}, 0).name == "renamed"
     assert PASSWORD
 

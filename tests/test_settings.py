@@ -49,7 +49,11 @@ def test_text_and_python_values_mean_the_same() -> None:
 
 BAD: list[tuple[str, Any, str]] = [
     ("isuer", "x", "there is no such setting"),
-    ("access_token_format", "jwt", "there is no such setting"),
+    ("access_token_format", "jws", "must be opaque or jwt"),
+    ("access_token_algorithm", "none", "must be one of RS256, PS256, ES256, EdDSA"),
+    ("signing_key_lifetime", "10m", "must be at least 1h"),
+    ("signing_keys", "", "must be a private JWK"),
+    ("openid_claims", "shop", "written as MODULE:NAME"),
     ("issuer", "http://example.com", "https"),
     ("issuer", "https://a.test/", "without the slash"),
     ("issuer", "https://a.test?x", "query"),
@@ -62,7 +66,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("routes", "GET /x", "METHODS PATH ACCESS"),
     ("scopes", ["a b"], "not a scope"),
     ("features", "default device", "no feature 'device'"),
-    ("features", "openid", "no feature 'openid'"),
+    ("features", "device", "no feature 'device'"),
     ("access_token_lifetime", "1w", "90s"),
     ("access_token_lifetime", 0, "duration"),
     ("access_token_lifetime", True, "duration"),

@@ -31,7 +31,7 @@ def demanding(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
 def world_of(app: Any, **settings: Any) -> tuple[OAuthGateway, Any]:
     values = {"issuer": "https://api.example.com", "database": "sqlite://", "scopes": ["read", "write"], "routes": ROUTES}
     gateway = OAuthGateway(app, **{**values, **settings})
-    clients = Clients(gateway.settings, gateway.store, gateway.events)
+    clients = Clients(gateway.settings, gateway.store, gateway.events, gateway.server.sealer)
     client, secret = clients.create(now=0)
 
     def token(scope: str) -> str:

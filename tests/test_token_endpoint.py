@@ -401,7 +401,7 @@ def test_redirect_uris_that_cannot_be_registered(memory_world: World, uri: str) 
 
     gateway = memory_world.gateway
     with pytest.raises(ConfigurationError, match="cannot be registered"):
-        Clients(gateway.settings, gateway.store, gateway.events).create(now=0, redirect_uris=[uri])
+        Clients(gateway.settings, gateway.store, gateway.events, gateway.server.sealer).create(now=0, redirect_uris=[uri])
 
 
 def test_private_use_schemes_match_exactly(memory_world: World) -> None:
@@ -410,7 +410,7 @@ def test_private_use_schemes_match_exactly(memory_world: World) -> None:
 
     world = memory_world
     gateway = world.gateway
-    clients = Clients(gateway.settings, gateway.store, gateway.events)
+    clients = Clients(gateway.settings, gateway.store, gateway.events, gateway.server.sealer)
     app, _ = clients.create(now=0, redirect_uris=["com.example.app:/cb"], token_endpoint_auth_method="none")
     assert world.browser().open(world.authorize_url(app, redirect_uri="com.example.app:/cb")).status_code == 200
     for uri in ("com.example.app://cb", "COM.example.app:/cb", "com.example.app:/cb/"):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from .. import clock
+from ..client_metadata import MEMBERS
 from ..errors import ConfigurationError
 from ..models import Client
+from ..values import from_file
 from .context import Context, moment, show, table
 
 
@@ -36,43 +40,31 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 
 def _metadata_arguments(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--client-name", metavar="NAME", help="shown to people on the consent page")
-    verb.add_argument("--redirect-uri", metavar="URI", action="append", dest="redirect_uris", help="may be repeated")
-    verb.add_argument("--grant-type", metavar="TYPE", action="append", dest="grant_types", help="may be repeated")
-    verb.add_argument("--scope", metavar='"A B"', help="what the client may ask for; all of `scopes` if not given")
-    verb.add_argument(
-        "--token-endpoint-auth-method",
-        metavar="METHOD",
-        help="client_secret_basic (default), client_secret_post, or none for an app that cannot keep a secret",
-    )
-
-    verb.add_argument(
-        "--allowed-origin",
-        metavar="ORIGIN",
-        action="append",
-        dest="allowed_origins",
-        help="whose scripts may read our answers (CORS); the origins of the redirect URIs if not given; may be repeated",
-    )
-    verb.add_argument(
-        "--may-introspect",
-        action=argparse.BooleanOptionalAction,
-        help="a resource server: it may ask what any access token is worth (RFC 7662)",
-    )
+    """An option for each member of the registration."""
+    for name, member in MEMBERS.items():
+        option = "--" + (name.removesuffix("s") if member.kind == "list" else name).replace("_", "-")
+        if member.kind == "flag":
+            verb.add_argument(option, action=argparse.BooleanOptionalAction, help=member.help, dest=name)
+        elif member.kind == "list":
+            text = f"{member.help}; may be repeated"
+            verb.add_argument(option, metavar=member.metavar, action="append", dest=name, help=text)
+        else:
+            kinds: dict[str, Callable[[str], Any]] = {"number": int, "document": _document}
+            kind = kinds.get(member.kind, str)
+            verb.add_argument(option, metavar=member.metavar, type=kind, dest=name, help=member.help)
 
 
-_MEMBERS = (
-    "client_name",
-    "redirect_uris",
-    "grant_types",
-    "scope",
-    "token_endpoint_auth_method",
-    "allowed_origins",
-    "may_introspect",
-)
+def _document(text: str) -> Any:
+    """JSON, or that of the file which is named as file:PATH."""
+    try:
+        found = from_file(text)
+        return json.loads(found)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
-    return {name: value for name in _MEMBERS if (value := getattr(arguments, name)) is not None}
+    return {name: value for name in MEMBERS if (value := getattr(arguments, name)) is not None}
 
 
 def document(client: Client) -> dict[str, Any]:

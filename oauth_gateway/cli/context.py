@@ -61,10 +61,11 @@ class Context:
         file = describe(self.settings.database)
         if not makes and self.settings.database != "sqlite://" and not Path(file).exists():
             raise ConfigurationError(f"database: there is none at {file}; serve, client create or user create make it")
-        self.store, self.sealer = open_deployment(self.settings, adopt_issuer=getattr(arguments, "adopt_issuer", False))
+        self.deployment = open_deployment(self.settings, adopt_issuer=getattr(arguments, "adopt_issuer", False))
+        self.store, self.sealer, self.keys = self.deployment.store, self.deployment.sealer, self.deployment.keys
         self.sealer.foreign = True  # tokens of an own generator can be inspected and revoked too
         self.events = Events(subscribers_of(self.settings))
-        self.clients = Clients(self.settings, self.store, self.events)
+        self.clients = Clients(self.settings, self.store, self.events, self.sealer)
         self.users = Users(self.store, self.sealer, self.events)
 
 

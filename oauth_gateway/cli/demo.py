@@ -51,12 +51,12 @@ def demo(arguments: argparse.Namespace) -> None:
     password = secrets.token_urlsafe(9)
     name = "demo" if gateway.store.user_named("builtin", "demo") is None else f"demo-{secrets.token_hex(2)}"
     gateway.server.users.create(name, password, clock.now())
-    clients = Clients(settings, gateway.store, gateway.events)
+    clients = Clients(settings, gateway.store, gateway.events, gateway.server.sealer)
     web, _ = clients.create(
         now=clock.now(),
         client_name="Demo in the browser",
         redirect_uris=[f"http://{host}/demo/callback" for host in dict.fromkeys((arguments.bind, f"localhost:{port}"))],
-        token_endpoint_auth_method="none",  # noqa: S106 - the name of a method
+        token_endpoint_auth_method="none",
     )
     machine, secret = clients.create(now=clock.now(), client_name="Demo machine")
     gateway.store.close()

@@ -51,7 +51,7 @@ def document(token: Token, audience: str) -> dict[str, Any]:
 
 def issue(arguments: argparse.Namespace) -> None:
     context = Context(arguments)
-    server = AuthorizationServer(context.settings, context.store, context.sealer, context.events)
+    server = AuthorizationServer(context.deployment, context.events)
     client = context.clients.find(arguments.client)
     now = clock.now()
     if client.disabled is not None:
@@ -67,7 +67,9 @@ def issue(arguments: argparse.Namespace) -> None:
             raise ConfigurationError(f"user name {arguments.user!r}: is disabled; `user enable` accepts it again")
         user_id = user.user_id
         audience = context.settings.audience
-        grant = Grant(new_number(), client.number, user_id, user_id, scope, audience, now, server.ends(now))
+        grant = Grant(
+            new_number(), client.number, user_id, server.claims.subject(user_id, client), scope, audience, now, server.ends(now)
+        )
         minted = server.mint(client, scope, now, "authorization_code", grant)
         context.store.authorize(grant, minted.rows, None)
     known = {"client_id": client.client_id, "user_id": grant.user_id if grant else None}

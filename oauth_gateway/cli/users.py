@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from typing import Any
 
 from .. import clock
@@ -26,6 +27,12 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
         if run in (create, set_password):
             verb.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
         verb.set_defaults(run=run)
+    verb = verbs.add_parser("set-claims", parents=[shared], help="what OpenID clients may learn of the person")
+    verb.add_argument("name", metavar="NAME")
+    verb.add_argument(
+        "claims", metavar="CLAIM=VALUE", nargs="+", help="JSON or plain text, such as email=ann@example.com; CLAIM= removes"
+    )
+    verb.set_defaults(run=set_claims)
     verbs.add_parser("list", parents=[shared], help="all accounts").set_defaults(run=list_all)
 
 
@@ -34,6 +41,7 @@ def document(user: User) -> dict[str, Any]:
         "user_id": user.user_id,
         "username": user.username,
         "source": user.source,
+        "claims": user.claims,
         "created": int(user.created),
         "disabled": user.disabled is not None,
     }
@@ -53,6 +61,30 @@ def set_password(arguments: argparse.Namespace) -> None:
     user = context.users.named(arguments.name)
     context.users.set_password(user, read_secret("Password", arguments.password_stdin, twice=True), clock.now())
     show(arguments, document(user), [f"user {user.username}: the password is changed"])
+
+
+def set_claims(arguments: argparse.Namespace) -> None:
+    context = Context(arguments)
+    user = context.users.named(arguments.name)
+    claims = dict(user.claims)
+    for text in arguments.claims:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise ConfigurationError(f"claim {text!r}: write it as CLAIM=VALUE, for example email=ann@example.com")
+        if value:
+            claims[name] = _value(value)
+        else:
+            claims.pop(name, None)
+    changed = context.users.set_claims(user, claims, clock.now())
+    show(arguments, document(changed), [f"{name:24}{value}" for name, value in sorted(changed.claims.items())])
+
+
+def _value(text: str) -> Any:
+    """JSON where it is such (true, numbers, objects), else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def disable(arguments: argparse.Namespace) -> None:

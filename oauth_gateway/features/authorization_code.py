@@ -10,22 +10,19 @@ import base64
 import hashlib
 import hmac
 import re
-from contextlib import suppress
 from typing import Any
 
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant as AuthlibGrant
 
 from .. import authorize, clock
-from ..decision import Decision, new_grant
-from ..errors import OAuthError, StoreUnavailable
-from ..models import AuthorizationCode, Client, Grant, User, public_id
+from ..codes import issue_code, tell
+from ..errors import OAuthError
+from ..models import AuthorizationCode, Client, User
 from ..request import AuthorizationRequest
-from ..sealing import new_number
 from ..server import AuthorizationServer
-from ..store import NewToken, Outcome, Purchase
+from ..store import Outcome, Purchase
 
 MOST_FAILURES = 5
-CHALLENGE_SECONDS = 86_400  # for which a challenge is remembered to notice one that is used again
 _CHALLENGE = re.compile(r"[A-Za-z0-9\-._~]{43,128}\Z")
 
 
@@ -37,47 +34,11 @@ class AuthorizationCodeGrant(AuthlibGrant):  # type: ignore[misc]
         uri: str = self.request.validated_redirect_uri()
         return uri
 
-    def create_authorization_response(self, redirect_uri: str, grant_user: Any) -> tuple[int, str, list[Any]]:
+    def create_authorization_response(self, redirect_uri: str, grant_user: Any) -> tuple[int, bytes, list[Any]]:
         """Store grant and code; a decision repeated while its code is unredeemed gives the same code again."""
-        server, request = self.server, self.request
-        now = clock.now()
-        decision = request.decision or Decision(server.users.known(grant_user, now), b"", new_number(), remember=True)
-        text, credential = server.sealer.issue("ac", decision.number, decision.seed or None)
-        grant, agreed = new_grant(server, request, decision, redirect_uri, now)
-        code = NewToken(
-            credential.number,
-            "authorization_code",
-            credential.digest,
-            request.client.number,
-            grant.scope,
-            grant.audience,
-            now,
-            now + server.settings.authorization_code_lifetime,
-            grant.id,
-            redirect_uri=request.params.get("redirect_uri"),
-            code_challenge=request.params["code_challenge"],
-        )
-        if server.store.authorize(grant, (code,), agreed):
-            server.after_write(now)
-            self._tell("code.issued", grant)
-            self._notice_a_constant_challenge(request.params["code_challenge"], grant, now)
-        else:
-            known = server.store.code(credential.number, credential.digest)
-            if known is None or known.redeemed is not None or known.expires <= now:
-                raise OAuthError("invalid_request", "This request was answered before.", 409)
-        answer = server.redirect(request, redirect_uri, {"code": text})
-        return answer.status, "", answer.headers
-
-    def _notice_a_constant_challenge(self, challenge: str, grant: Grant, now: float) -> None:
-        """A client that always sends the same one has no protection (RFC 9700 section 2.1.1)."""
-        with suppress(StoreUnavailable):  # the code is committed and must be answered
-            if not self.server.store.add("challenge", challenge, now + CHALLENGE_SECONDS, now):
-                self._tell("challenge.reused", grant)
-
-    def _tell(self, name: str, grant: Grant, **more: object) -> None:
-        client_id, address = self.request.client.client_id, self.request.exchange.address
-        known = {"client_id": client_id, "user_id": grant.user_id, "grant_id": public_id(grant.id), "address": address}
-        self.server.events.emit(name, **known, **more)
+        code, _ = issue_code(self.server, self.request, redirect_uri, grant_user)
+        answer = self.server.redirect(self.request, redirect_uri, {"code": code})
+        return answer.status, answer.body, answer.headers
 
     def query_authorization_code(self, text: str, client: Client) -> AuthorizationCode | None:
         """The client's own code, redeemed or not; an expired one only where it was redeemed, to see its replay."""
@@ -100,7 +61,7 @@ class AuthorizationCodeGrant(AuthlibGrant):  # type: ignore[misc]
         sent = self.request.params.get("redirect_uri")
         if code.redirect_uri is None and sent is not None and sent != self.request.client.get_default_redirect_uri():
             raise OAuthError("invalid_grant", "The redirect_uri differs from the one of the request.")
-        verifier = self.request.params.get("code_verifier", "")
+        verifier = self.request.params.get("code_verifier")
         if not verifies(verifier, code.code_challenge):
             self.server.store.fail_code(code.id, MOST_FAILURES, clock.now())
             raise OAuthError("invalid_grant", "The code_verifier does not match.")
@@ -113,20 +74,25 @@ class AuthorizationCodeGrant(AuthlibGrant):  # type: ignore[misc]
         now = clock.now()
         refresh = server.refreshes(request.client)
         scope = code.grant.scope
-        minted = server.mint(request.client, scope, now, self.GRANT_TYPE, code.grant, refresh=refresh, parent=code.id)
+        base = request.exchange.base
+        minted = server.mint(
+            request.client, scope, now, self.GRANT_TYPE, code.grant, refresh=refresh, parent=code.id, issuer=base
+        )
         redemption = server.store.redeem(code.id, Purchase(minted.rows), now)
         if redemption.outcome is Outcome.WON:
             server.after_write(now)
-            self._tell("token.issued", code.grant, token=minted.token_id, scope=scope)
+            tell(server, request, "token.issued", code.grant, token=minted.token_id, scope=scope)
             return 200, minted.answer, []
         if redemption.outcome is Outcome.REPLAYED or code.redeemed is not None:  # also while the person is disabled
             server.store.revoke_grant(code.grant.id, now)
-            self._tell("code.replayed", code.grant)
+            tell(server, request, "code.replayed", code.grant)
         raise OAuthError("invalid_grant", "The code or token is not valid.")
 
 
-def verifies(verifier: str, challenge: str) -> bool:
-    """Whether SHA-256 of `verifier` is `challenge` (RFC 7636 section 4.6)."""
+def verifies(verifier: str | None, challenge: str | None) -> bool:
+    """Whether SHA-256 of `verifier` is `challenge` (RFC 7636 section 4.6), or neither is there (RFC 9700 section 2.1.1)."""
+    if verifier is None or challenge is None:
+        return verifier is challenge
     if not _CHALLENGE.match(verifier):
         return False
     made = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=")
@@ -134,10 +100,15 @@ def verifies(verifier: str, challenge: str) -> bool:
 
 
 def check_challenge(request: AuthorizationRequest, client: Client) -> None:
-    """Every request for a code brings an S256 challenge (RFC 9700 section 2.1.1)."""
+    """Every request for a code brings an S256 challenge (RFC 9700 section 2.1.1), save OpenID requests of clients with a
+    secret that are registered as too old for it: they are trusted to check their nonce (OAuth 2.1 section 7.5.1).
+    """
     if "code" not in request.params["response_type"].split():
         return
     challenge = request.params.get("code_challenge")
+    openid = "openid" in request.params.get("scope", "").split()
+    if challenge is None and openid and client.may_omit_pkce and "code_challenge_method" not in request.params:
+        return
     if challenge is None:
         raise OAuthError("invalid_request", "code challenge required")
     if request.params.get("code_challenge_method") != "S256":

@@ -18,8 +18,8 @@ class ClientCredentialsGrant(AuthlibGrant):  # type: ignore[misc]
         server, request, client = self.server, self.request, self.request.client
         server.check_resource(request)
         now = clock.now()
-        scope = server.scopes.grant(client, request.params.get("scope"))
-        minted = server.mint(client, scope, now, self.GRANT_TYPE)
+        scope = server.scopes.for_itself(server.scopes.grant(client, request.params.get("scope")))
+        minted = server.mint(client, scope, now, self.GRANT_TYPE, issuer=request.exchange.base)
         server.store.issue(minted.rows[0])
         server.after_write(now)
         address = request.exchange.address

@@ -16,6 +16,7 @@ from ..errors import OAuthError
 from ..models import public_id
 from ..sealing import new_number
 from ..server import AuthorizationServer
+from ..store import Outcome
 
 
 class ImplicitGrant(AuthlibGrant):  # type: ignore[misc]
@@ -25,14 +26,16 @@ class ImplicitGrant(AuthlibGrant):  # type: ignore[misc]
         uri: str = self.request.validated_redirect_uri()
         return uri
 
-    def create_authorization_response(self, redirect_uri: str, grant_user: Any) -> tuple[int, str, list[Any]]:
+    def create_authorization_response(self, redirect_uri: str, grant_user: Any) -> tuple[int, bytes, list[Any]]:
         """Store grant and token; a decision that is repeated at once gives the same token again (section 4.2.2)."""
         server, request, now = self.server, self.request, clock.now()
         decision = request.decision or Decision(server.users.known(grant_user, now), b"", new_number(), remember=True)
         grant, agreed = new_grant(server, request, decision, redirect_uri, now)
         credential = server.sealer.issue("at", decision.number, decision.seed or None)
-        minted = server.mint(request.client, grant.scope, now, self.GRANT_TYPE, grant, credential=credential)
-        if server.store.authorize(grant, minted.rows, agreed):
+        minted = server.mint(
+            request.client, grant.scope, now, self.GRANT_TYPE, grant, credential=credential, issuer=request.exchange.base
+        )
+        if server.store.authorize(grant, minted.rows, agreed) is Outcome.WON:
             server.after_write(now)
             known = {"client_id": request.client.client_id, "user_id": grant.user_id, "grant_id": public_id(grant.id)}
             more = {"token": minted.token_id, "scope": grant.scope}
@@ -42,7 +45,7 @@ class ImplicitGrant(AuthlibGrant):  # type: ignore[misc]
             if token is None or token.issued_at + server.settings.authorization_code_lifetime <= now or token.revoked:
                 raise OAuthError("invalid_request", "This request was answered before.", 409)
         answer = server.redirect(request, redirect_uri, minted.answer)
-        return answer.status, "", answer.headers
+        return answer.status, answer.body, answer.headers
 
 
 def install(server: AuthorizationServer) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint as AuthlibEndpoint
 
 from .. import clock
+from ..client_assertions import SIGNING
 from ..errors import OAuthError
 from ..models import Client, Token
 from ..server import AuthorizationServer
@@ -27,10 +28,7 @@ class IntrospectionEndpoint(AuthlibEndpoint):  # type: ignore[misc]
         text = request.params.get("token")
         if text is None:
             raise OAuthError("invalid_request", "The parameter token is missing.")
-        credential = self.server.sealer.recognise(text)
-        if credential is None or credential.kind == "ac":
-            return None
-        token, _ = self.server.store.token(credential.number, credential.digest)
+        token: Token | None = self.server.presented(text)
         if token is None or not token.lives(clock.now(), self.server.settings.audience):
             return None
         return token if self.check_permission(token, client, request) else None
@@ -52,7 +50,7 @@ class IntrospectionEndpoint(AuthlibEndpoint):  # type: ignore[misc]
             "exp": int(token.expires_at),
             "iat": int(token.issued_at),
             "nbf": int(token.issued_at),
-            "sub": token.subject,
+            "sub": token.grant.subject if token.grant else token.subject,
             "aud": token.audience,
             "iss": self.server.settings.issuer,
             "jti": token.id,
@@ -67,4 +65,7 @@ def install(server: AuthorizationServer) -> None:
     endpoint = IntrospectionEndpoint(server)
     server.register_endpoint(endpoint)
     server.endpoint("/token/introspect", "introspection", "introspection_endpoint", scripts=True)
-    server.metadata(introspection_endpoint_auth_methods_supported=lambda: endpoint.CLIENT_AUTH_METHODS)
+    server.metadata(
+        introspection_endpoint_auth_methods_supported=lambda: endpoint.CLIENT_AUTH_METHODS,
+        introspection_endpoint_auth_signing_alg_values_supported=list(SIGNING),
+    )

@@ -38,7 +38,7 @@ class PasswordGrant(AuthlibGrant):  # type: ignore[misc]
             number,
             client.number,
             user.user_id,
-            user.user_id,
+            server.claims.subject(user.user_id, client),
             scope,
             audience,
             now,
@@ -46,7 +46,9 @@ class PasswordGrant(AuthlibGrant):  # type: ignore[misc]
             auth_time=now,
             amr=("pwd",),
         )
-        minted = server.mint(client, scope, now, self.GRANT_TYPE, grant, refresh=server.refreshes(client))
+        minted = server.mint(
+            client, scope, now, self.GRANT_TYPE, grant, refresh=server.refreshes(client), issuer=request.exchange.base
+        )
         server.store.authorize(grant, minted.rows, None)
         server.after_write(now)
         known = {"client_id": client.client_id, "user_id": user.user_id, "grant_id": public_id(number)}

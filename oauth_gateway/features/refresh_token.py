@@ -80,6 +80,7 @@ class RefreshTokenGrant(AuthlibGrant):  # type: ignore[misc]
             refresh_scope=held,
             parent=old.number,
             generation=old.generation + 1,
+            issuer=self.request.exchange.base,
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from authlib.oauth2.rfc7009 import RevocationEndpoint as AuthlibEndpoint
 
 from .. import clock
+from ..client_assertions import SIGNING
 from ..errors import OAuthError
 from ..models import Client, Token
 from ..server import AuthorizationServer
@@ -20,10 +21,7 @@ class RevocationEndpoint(AuthlibEndpoint):  # type: ignore[misc]
         text = request.params.get("token")
         if text is None:
             raise OAuthError("invalid_request", "The parameter token is missing.")
-        credential = self.server.sealer.recognise(text)
-        if credential is None or credential.kind == "ac":
-            return None
-        token, _ = self.server.store.token(credential.number, credential.digest, dormant=True)
+        token: Token | None = self.server.presented(text, dormant=True)
         return token if token is not None and token.check_client(client) else None
 
     def revoke_token(self, token: Token, request: Any) -> None:
@@ -40,4 +38,7 @@ def install(server: AuthorizationServer) -> None:
     server.register_endpoint(RevocationEndpoint)
     server.endpoint("/token/revoke", "revocation", "revocation_endpoint", scripts=True)
     methods = "token_endpoint_auth_methods_supported"  # whatever they are once all are registered
-    server.metadata(revocation_endpoint_auth_methods_supported=lambda: server.published[methods])
+    server.metadata(
+        revocation_endpoint_auth_methods_supported=lambda: server.published[methods],
+        revocation_endpoint_auth_signing_alg_values_supported=list(SIGNING),
+    )

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
 
 from ..models import AuthorizationCode, Consent, Grant, Token, public_id
 from . import NewToken, Outcome, Purchase, Redemption, rows
-from .schema import REALM, client, consent, feed, grant, token, user
+from .schema import REALM, client, consent, feed, grant, session, token, user
 from .sqlite import Database
 
 _STATE = (
@@ -79,17 +79,22 @@ class Grants:
             return None
         return Consent(row.id, row.user_id, row.client, row.redirect_uri, row.audience, row.scope, row.created)
 
-    def authorize(self, record: Grant, tokens: Sequence[NewToken], agreed: Consent | None) -> bool:
-        """Store grant, code or tokens and a new consent together; False where this decision was stored before."""
+    def authorize(self, record: Grant, tokens: Sequence[NewToken], agreed: Consent | None) -> Outcome:
+        """Store grant, code or tokens and a new consent together: WON, REPLAYED where this decision was stored before,
+        GONE where the login session that it was made in has ended.
+        """
         with self.database.write() as connection:
+            where = (session.c.user_id == record.user_id, session.c.sid == record.session)
+            if record.session is not None and connection.execute(select(session.c.sid).where(*where)).first() is None:
+                return Outcome.GONE
             done = connection.execute(insert_or_ignore(grant).values(rows.grant_values(record)).on_conflict_do_nothing())
             if done.rowcount != 1:
-                return False
+                return Outcome.REPLAYED
             if agreed is not None:
                 connection.execute(consent.insert().values(rows.consent_values(agreed)))
             for new in tokens:
                 rows.insert(connection, new)
-        return True
+        return Outcome.WON
 
     def code(self, number: int, digest: bytes, *, dormant: bool = False) -> AuthorizationCode | None:
         """The code, redeemed or not, while its grant, client and person live; with `dormant` also while one is disabled."""

@@ -1,4 +1,4 @@
-"""Clients, people and their login sessions in SQL."""
+"""Clients and people in SQL."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
 
-from ..models import Client, Secret, Session, User
+from ..models import Client, Secret, User
+from .logins import end_sessions
 from .schema import REALM, client, consent, grant, origin, session, user
 from .sqlite import Database
 
 _CLIENT = select(client).where(client.c.realm == REALM)
 _USER = select(user).where(user.c.realm == REALM)
-_SESSION = select(session)
 
 
 class Registry:
@@ -113,47 +113,21 @@ class Registry:
         with self.database.write() as connection:
             done = connection.execute(update(user).where(user.c.id == record.user_id).values(_user_values(record)))
             if done.rowcount and revoke:
-                connection.execute(delete(session).where(session.c.user_id == record.user_id))
-                self._feed(connection, [("user", record.user_id)], now)
+                ended = end_sessions(connection, session.c.user_id == record.user_id, now)
+                self._feed(connection, [("user", record.user_id), *ended.entries], now)
         self.database.new_epoch()
         return done.rowcount == 1
 
     def delete_user(self, user_id: str, now: float) -> bool:
         """Delete the person with sessions, consents and grants."""
         with self.database.write() as connection:
+            end_sessions(connection, session.c.user_id == user_id, now)
             done = connection.execute(delete(user).where(user.c.id == user_id))
             if done.rowcount:
-                for table in (session, consent, grant):
+                for table in (consent, grant):
                     connection.execute(delete(table).where(table.c.user_id == user_id))
                 self._feed(connection, [("user", user_id)], now)
         self.database.new_epoch()
-        return done.rowcount == 1
-
-    def add_session(self, record: Session) -> None:
-        values = {**asdict(record), "amr": " ".join(record.amr), "realm": REALM}
-        with self.database.write() as connection:
-            connection.execute(insert(session).values(values))
-
-    def session(self, digest: bytes, now: float) -> Session | None:
-        """The living session whose cookie has this digest."""
-        with self.database.read() as connection:
-            row = connection.execute(_SESSION.where(session.c.digest == digest, session.c.expires > now)).first()
-        if row is None:
-            return None
-        return Session(
-            digest=row.digest,
-            sid=row.sid,
-            user_id=row.user_id,
-            auth_time=row.auth_time,
-            created=row.created,
-            expires=row.expires,
-            amr=tuple(row.amr.split()),
-            acr=row.acr,
-        )
-
-    def end_session(self, digest: bytes, now: float) -> bool:
-        with self.database.write() as connection:
-            done = connection.execute(delete(session).where(session.c.digest == digest))
         return done.rowcount == 1
 
 

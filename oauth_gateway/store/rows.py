@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -70,7 +71,7 @@ def token_of(row: Row[Any]) -> Token:
         client_id=row.client_id,
         user_id=family.user_id if family else None,
         username=row.username,
-        subject=family.subject if family else row.client_id,
+        subject=(family.user_id or family.subject) if family else row.client_id,
         scopes=frozenset(row.scope.split()),
         audience=row.audience,
         issuer="",
@@ -106,6 +107,7 @@ def grant_of(row: Row[Any]) -> Grant:
         amr=tuple(row.grant_amr.split()),
         acr=row.grant_acr,
         revoked=row.grant_revoked,
+        asked=json.loads(row.grant_claims) if row.grant_claims else {},
     )
 
 
@@ -125,6 +127,7 @@ def grant_values(record: Grant) -> dict[str, Any]:
         "amr": " ".join(record.amr),
         "created": record.created,
         "expires": record.expires,
+        "claims": json.dumps(record.asked) if record.asked else None,
     }
 
 

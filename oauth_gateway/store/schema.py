@@ -20,7 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = 2  # 2: oauth_origin
+VERSION = 3  # 2: oauth_origin; 3: oauth_key by generation
 REALM = ""  # the only realm so far
 metadata = MetaData()
 Number = Big().with_variant(Integer, "sqlite")  # SQLite makes INTEGER PRIMARY KEY the row's own key
@@ -190,13 +190,15 @@ key = Table(
     "oauth_key",
     metadata,
     Column("realm", String(64), primary_key=True),
-    Column("kid", String(64), primary_key=True),
-    Column("algorithm", String(16), nullable=False),
+    Column("algorithm", String(16), primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),  # so that one of several makers wins
+    Column("kid", String(64), nullable=False),
     Column("public", Text, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Column("created", Float, nullable=False),
-    Column("active", Float),
-    Column("retired", Float),
+    Column("active", Float, nullable=False),
+    Column("longest", Integer, nullable=False),
+    Column("revoked", Float),
 )
 job = Table(
     "oauth_job",

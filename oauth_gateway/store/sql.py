@@ -12,9 +12,11 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from ..errors import ConfigurationError
 from . import Changes, Count
 from .grants import Grants
+from .logins import Logins
 from .registry import Registry, every_origin
 from .schema import REALM, VERSION, change, consent, counter, entry, feed, grant, meta, session, token
 from .sqlite import Database
+from .work import Work, keys_by_generation
 
 FEED_KEPT = 10_000  # entries; a process that slept through more of them drops its whole cache
 ROWID: ColumnElement[int] = literal_column("rowid")
@@ -22,7 +24,7 @@ RETENTION = 86_400  # seconds that a redeemed token or an ended grant is kept so
 WALK = 1000  # rows of the token table that one purge looks at
 
 
-class SqlStore(Registry, Grants):
+class SqlStore(Registry, Grants, Logins, Work):
     """See `oauth_gateway.store.Store`; `url` is `sqlite:///FILE` or `sqlite://`."""
 
     def __init__(self, url: str) -> None:
@@ -53,7 +55,7 @@ class SqlStore(Registry, Grants):
 
     def migrate(self) -> bool:
         """Bring the schema up to date; False where it was."""
-        return self.database.migrate({2: every_origin})
+        return self.database.migrate({2: every_origin, 3: keys_by_generation})
 
     def check(self) -> None:
         """Raise ConfigurationError where the file is no database of ours, or of another version than this code."""

@@ -6,16 +6,17 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..models import Client, Consent, Grant, Secret, Session, User, digest, public_id
-from ..sealing import Sealer, new_number
-from ..store import NewToken, Outcome, Purchase, Store
+from ..models import Client, Consent, public_id
+from ..sealing import new_number
+from ..store import Outcome, Purchase
 from ..tokens import Tokens
+from .contract_of_logins import LoginContract
+from .contract_of_work import WorkContract
+from .parts import expect, sealer
 from .tools import NOW, race
 
-_sealer = Sealer((b"a secret for tests only, 32 bytes+",))
 
-
-class StoreContract:
+class StoreContract(LoginContract, WorkContract):
     """Inherit it in a pytest class and define `store(self)`, which gives a new and empty prepared store.
 
     ```python
@@ -24,71 +25,36 @@ class StoreContract:
     ```
     """
 
-    def store(self) -> Store:
-        raise NotImplementedError
-
-    # -- building blocks
-
-    def a_client(self, store: Store) -> Client:
-        secret = Secret(digest("x").hex(), NOW)
-        client = Client(f"client-{new_number():x}", {"scope": "read"}, (secret,), NOW, number=new_number())
-        _expect(store.add_client(client), "a new client is stored")
-        return client
-
-    def a_user(self, store: Store) -> User:
-        user = User(f"user-{new_number():x}", "Ann", "builtin", None, NOW)
-        _expect(store.add_user(user, user.user_id), "a new user is stored")
-        return user
-
-    def a_token(self, client: Client, kind: str = "at", **values: object) -> NewToken:
-        names = {"at": "access_token", "rt": "refresh_token", "ac": "authorization_code"}
-        _, credential = _sealer.issue(kind)
-        token = NewToken(
-            credential.number, names[kind], credential.digest, client.number, "read", "aud", NOW, NOW + 600, code_challenge="c"
-        )
-        return replace(token, **values)  # type: ignore[arg-type]
-
-    def a_grant(self, store: Store, kind: str = "ac") -> tuple[Client, User, Grant, NewToken]:
-        client, user = self.a_client(store), self.a_user(store)
-        grant = Grant(new_number(), client.number, user.user_id, user.user_id, "read", "aud", NOW)
-        token = self.a_token(client, kind, grant_id=grant.id)
-        _expect(store.authorize(grant, (token,), None), "a new grant is stored")
-        return client, user, grant, token
-
-    def found(self, store: Store, token: NewToken) -> bool:
-        found, _ = store.token(token.number, token.digest)
-        return found is not None and not found.revoked
-
     # -- what every store promises
 
     def test_a_client_reads_back_as_it_was_written_and_its_id_is_taken_once(self) -> None:
         store = self.store()
         client = self.a_client(store)
-        _expect(store.client(client.client_id) == client, "the client reads back equal")
-        _expect(store.client_numbered(client.number) == client, "also by its number")
-        _expect(not store.add_client(replace(client, number=new_number())), "the id is taken")
-        _expect(store.client("nobody") is None, "an unknown client is None")
+        expect(store.client(client.client_id) == client, "the client reads back equal")
+        expect(store.client_numbered(client.number) == client, "also by its number")
+        expect(not store.add_client(replace(client, number=new_number())), "the id is taken")
+        expect(store.client("nobody") is None, "an unknown client is None")
 
     def test_lists_come_in_pages(self) -> None:
         store = self.store()
         made = [self.a_client(store).client_id for _ in range(5)]
         first = store.clients(limit=3)
         rest = store.clients(after=first[-1].number, limit=3)
-        _expect([c.client_id for c in (*first, *rest)] == made, "two pages are all clients, in order")
+        expect([c.client_id for c in (*first, *rest)] == made, "two pages are all clients, in order")
 
     def test_a_name_is_one_person(self) -> None:
         store = self.store()
         user = self.a_user(store)
-        _expect(not store.add_user(replace(user, user_id="other"), user.user_id), "the name is taken")
-        _expect(store.user_named("builtin", user.user_id) == user, "found by name")
-        _expect(store.user_named("elsewhere", user.user_id) is None, "another source is another person")
+        expect(not store.add_user(replace(user, user_id="other"), user.user_id), "the name is taken")
+        expect(store.user_named("builtin", user.user_id) == user, "found by name")
+        expect(store.user_named("elsewhere", user.user_id) is None, "another source is another person")
 
     def test_a_decision_is_stored_once(self) -> None:
         store = self.store()
         client, user, grant, code = self.a_grant(store)
         agreed = Consent(new_number(), user.user_id, client.number, "https://a.test/cb", "aud", "read", NOW)
-        _expect(not store.authorize(grant, (code,), agreed), "the same grant again is refused")
-        _expect(store.consent(user.user_id, client.number, "https://a.test/cb", "aud") is None, "and stores nothing")
+        expect(store.authorize(grant, (code,), agreed) is Outcome.REPLAYED, "the same grant again is refused")
+        expect(store.consent(user.user_id, client.number, "https://a.test/cb", "aud") is None, "and stores nothing")
 
     def test_one_of_many_threads_redeems_a_code(self) -> None:
         store = self.store()
@@ -97,23 +63,23 @@ class StoreContract:
             bought = [self.a_token(client, grant_id=grant.id) for _ in range(8)]
             calls = [lambda t=token, n=code.number: store.redeem(n, Purchase((t,)), NOW) for token in bought]
             outcomes = [getattr(result, "outcome", result) for result in race(*calls)]
-            _expect(outcomes.count(Outcome.WON) == 1, f"one winner: {outcomes}")
-            _expect(outcomes.count(Outcome.REPLAYED) == 7, f"the others learn that it was a replay: {outcomes}")
-            _expect(sum(self.found(store, token) for token in bought) == 1, "only the winner's token exists")
+            expect(outcomes.count(Outcome.WON) == 1, f"one winner: {outcomes}")
+            expect(outcomes.count(Outcome.REPLAYED) == 7, f"the others learn that it was a replay: {outcomes}")
+            expect(sum(self.found(store, token) for token in bought) == 1, "only the winner's token exists")
 
     def test_what_a_dead_grant_s_code_buys_is_nothing(self) -> None:
         store = self.store()
         client, _, grant, code = self.a_grant(store)
         store.revoke_grant(grant.id, NOW)
         token = self.a_token(client, grant_id=grant.id)
-        _expect(store.redeem(code.number, Purchase((token,)), NOW).outcome is Outcome.GONE, "the grant is revoked")
-        _expect(not self.found(store, token), "no token is stored")
+        expect(store.redeem(code.number, Purchase((token,)), NOW).outcome is Outcome.GONE, "the grant is revoked")
+        expect(not self.found(store, token), "no token is stored")
 
     def test_an_expired_code_is_gone(self) -> None:
         store = self.store()
         client, _, grant, code = self.a_grant(store)
         token = self.a_token(client, grant_id=grant.id)
-        _expect(store.redeem(code.number, Purchase((token,)), NOW + 601).outcome is Outcome.GONE, "too late")
+        expect(store.redeem(code.number, Purchase((token,)), NOW + 601).outcome is Outcome.GONE, "too late")
 
     def test_wrong_verifiers_kill_a_code(self) -> None:
         store = self.store()
@@ -121,21 +87,21 @@ class StoreContract:
         for _ in range(5):
             store.fail_code(code.number, 5, NOW)
         token = self.a_token(client, grant_id=grant.id)
-        _expect(store.redeem(code.number, Purchase((token,)), NOW).outcome is Outcome.GONE, "five were too many")
+        expect(store.redeem(code.number, Purchase((token,)), NOW).outcome is Outcome.GONE, "five were too many")
 
     def test_the_predecessor_gets_its_answer_again_within_the_grace_and_only_it(self) -> None:
         store = self.store()
         client, _, grant, first = self.a_grant(store, "rt")
         second = self.a_token(client, "rt", grant_id=grant.id)
         third = self.a_token(client, "rt", grant_id=grant.id)
-        _expect(store.redeem(first.number, Purchase((second,), b"s1", NOW + 10), NOW).outcome is Outcome.WON, "won")
+        expect(store.redeem(first.number, Purchase((second,), b"s1", NOW + 10), NOW).outcome is Outcome.WON, "won")
         again = store.redeem(first.number, Purchase((), b"x", NOW + 10), NOW + 9)
-        _expect((again.outcome, again.sealed) == (Outcome.REPEATED, b"s1"), "the same answer within the grace")
+        expect((again.outcome, again.sealed) == (Outcome.REPEATED, b"s1"), "the same answer within the grace")
         late = store.redeem(first.number, Purchase((), b"x", NOW + 10), NOW + 10)
-        _expect(late.outcome is Outcome.REPLAYED, "after it, a replay")
-        _expect(store.redeem(second.number, Purchase((third,), b"s2", NOW + 20), NOW + 1).outcome is Outcome.WON, "next")
+        expect(late.outcome is Outcome.REPLAYED, "after it, a replay")
+        expect(store.redeem(second.number, Purchase((third,), b"s2", NOW + 20), NOW + 1).outcome is Outcome.WON, "next")
         old = store.redeem(first.number, Purchase((), b"x", NOW + 10), NOW + 2)
-        _expect(old.outcome is Outcome.REPLAYED, "once the successor was used there is no grace")
+        expect(old.outcome is Outcome.REPLAYED, "once the successor was used there is no grace")
 
     def test_revoking_ends_the_family_and_is_in_the_feed(self) -> None:
         store = self.store()
@@ -150,22 +116,22 @@ class StoreContract:
             before = store.epoch()
             end()
             changes = store.changes(position)
-            _expect(changes.entries == (entry,), f"{entry} is in the feed: {changes}")
-            _expect(changes.complete and changes.head == position + 1, "and moves its head by one")
-            _expect(store.epoch() != before, "and changes the epoch")
-            _expect(not self.found(store, token), "and the token is dead")
+            expect(changes.entries == (entry,), f"{entry} is in the feed: {changes}")
+            expect(changes.complete and changes.head == position + 1, "and moves its head by one")
+            expect(store.epoch() != before, "and changes the epoch")
+            expect(not self.found(store, token), "and the token is dead")
             position = changes.head
 
     def test_a_revocation_changes_the_epoch_also_when_there_was_nothing_left_to_revoke(self) -> None:
         store = self.store()
         before = store.epoch()
         store.revoke_token(1, NOW)
-        _expect(store.epoch() != before, "rule (d)")
+        expect(store.epoch() != before, "rule (d)")
 
     def test_a_revoker_racing_readers_is_never_overtaken(self) -> None:
         store = self.store()
         client = self.a_client(store)
-        tokens = Tokens(store, _sealer, audience="aud", issuer="iss", size=1000, grace=None)
+        tokens = Tokens(store, sealer, audience="aud", issuer="iss", size=1000, grace=None)
         answered: set[str] = set()
         current: list[str] = []
         done = threading.Event()
@@ -180,25 +146,25 @@ class StoreContract:
 
         def revoke() -> None:
             for _ in range(150):
-                text, credential = _sealer.issue("at")
+                text, credential = sealer.issue("at")
                 new = replace(self.a_token(client), number=credential.number, digest=credential.digest)
                 store.issue(new)
                 current.append(f"Bearer {text}")
-                _expect(tokens.find(current[-1], NOW) is not None, "it is good")
+                expect(tokens.find(current[-1], NOW) is not None, "it is good")
                 store.revoke_token(new.number, NOW)
                 answered.add(current[-1])
             done.set()
 
-        text, _ = _sealer.issue("at")
+        text, _ = sealer.issue("at")
         current.append(f"Bearer {text}")
         results = race(revoke, read, read, read)
         done.set()
-        _expect(results == [None] * 4 and not stale, f"stale: {len(stale)}, {results}")
+        expect(results == [None] * 4 and not stale, f"stale: {len(stale)}, {results}")
 
     def test_a_position_outside_the_feed_is_not_complete(self) -> None:
         store = self.store()
-        _expect(not store.changes(-1).complete, "before its floor")
-        _expect(not store.changes(10_000).complete, "beyond its head")
+        expect(not store.changes(-1).complete, "before its floor")
+        expect(not store.changes(10_000).complete, "beyond its head")
 
     def test_feed_numbers_are_in_commit_order_without_gaps(self) -> None:
         store = self.store()
@@ -206,65 +172,56 @@ class StoreContract:
         position = store.changes(0).head
         race(*[lambda g=g: store.revoke_grant(g.id, NOW) for g in grants])
         changes = store.changes(position)
-        _expect(changes.head == position + 16 and len(set(changes.entries)) == 16, f"sixteen entries: {changes}")
+        expect(changes.head == position + 16 and len(set(changes.entries)) == 16, f"sixteen entries: {changes}")
 
     def test_a_disabled_client_or_person_has_no_tokens_until_enabled_again(self) -> None:
         store = self.store()
         client, user, _, token = self.a_grant(store, "rt")
         store.update_client(replace(client, disabled=NOW), NOW)
-        _expect(not self.found(store, token), "the client is disabled")
+        expect(not self.found(store, token), "the client is disabled")
         store.update_client(client, NOW)
-        _expect(self.found(store, token), "and enabled")
+        expect(self.found(store, token), "and enabled")
         store.update_user(replace(user, disabled=NOW), NOW, revoke=True)
-        _expect(not self.found(store, token), "the person is disabled")
+        expect(not self.found(store, token), "the person is disabled")
 
     def test_what_is_disabled_can_still_be_found_to_be_revoked(self) -> None:
         store = self.store()
         _client, user, grant, token = self.a_grant(store, "rt")
         store.update_user(replace(user, disabled=NOW), NOW, revoke=True)
-        _expect(store.token(token.number, token.digest)[0] is None, "it opens nothing")
-        _expect(store.token(token.number, token.digest, dormant=True)[0] is not None, "and is found")
+        expect(store.token(token.number, token.digest)[0] is None, "it opens nothing")
+        expect(store.token(token.number, token.digest, dormant=True)[0] is not None, "and is found")
         store.revoke_grant(grant.id, NOW)
         store.update_user(user, NOW, revoke=True)
-        _expect(not self.found(store, token), "so that enabling the person brings nothing back")
+        expect(not self.found(store, token), "so that enabling the person brings nothing back")
 
     def test_an_origin_is_that_of_an_enabled_public_client(self) -> None:
         store = self.store()
         metadata = {"token_endpoint_auth_method": "none", "allowed_origins": ["https://a.test"]}
         client = Client("script", metadata, (), NOW, number=new_number())
-        _expect(not store.has_origin("https://a.test"), "nobody's")
+        expect(not store.has_origin("https://a.test"), "nobody's")
         store.add_client(client)
-        _expect(store.has_origin("https://a.test") and not store.has_origin("https://b.test"), "registered")
+        expect(store.has_origin("https://a.test") and not store.has_origin("https://b.test"), "registered")
         store.update_client(replace(client, disabled=NOW), NOW)
-        _expect(not store.has_origin("https://a.test"), "disabled")
+        expect(not store.has_origin("https://a.test"), "disabled")
         store.update_client(replace(client, metadata={**metadata, "allowed_origins": ["https://b.test"]}), NOW)
-        _expect(store.has_origin("https://b.test") and not store.has_origin("https://a.test"), "replaced")
+        expect(store.has_origin("https://b.test") and not store.has_origin("https://a.test"), "replaced")
         store.delete_client("script", NOW)
-        _expect(not store.has_origin("https://b.test"), "deleted")
-
-    def test_a_session_lives_until_it_ends_or_expires(self) -> None:
-        store = self.store()
-        user = self.a_user(store)
-        session = Session(digest("cookie"), "sid", user.user_id, NOW, NOW, NOW + 60, ("pwd",))
-        store.add_session(session)
-        _expect(store.session(session.digest, NOW) == session, "found")
-        _expect(store.session(session.digest, NOW + 60) is None, "expired")
-        _expect(store.end_session(session.digest, NOW) and store.session(session.digest, NOW) is None, "ended")
+        expect(not store.has_origin("https://b.test"), "deleted")
 
     def test_add_says_no_where_the_key_is_known_until_it_expires(self) -> None:
         store = self.store()
         results = race(*[lambda: store.add("jti", "a", NOW + 60, NOW)] * 8)
-        _expect(results.count(True) == 1, f"one of eight: {results}")
-        _expect(store.has("jti", "a", NOW) and not store.has("jti", "b", NOW), "known")
-        _expect(store.add("jti", "a", NOW + 120, NOW + 60), "free again after its expiry")
+        expect(results.count(True) == 1, f"one of eight: {results}")
+        expect(store.has("jti", "a", NOW) and not store.has("jti", "b", NOW), "known")
+        expect(store.add("jti", "a", NOW + 120, NOW + 60), "free again after its expiry")
 
     def test_counts_are_exact_under_threads_and_start_anew_after_the_window(self) -> None:
         store = self.store()
         race(*[lambda: store.count("login", "ann", 900, NOW)] * 8)
-        _expect(store.count("login", "ann", 900, NOW).value == 9, "none was lost")
-        _expect(store.count("login", "ann", 900, NOW + 900).value == 1, "a new window")
+        expect(store.count("login", "ann", 900, NOW).value == 9, "none was lost")
+        expect(store.count("login", "ann", 900, NOW + 900).value == 1, "a new window")
         store.forget_count("login", "ann")
-        _expect(store.count("login", "ann", 900, NOW).value == 1, "forgotten")
+        expect(store.count("login", "ann", 900, NOW).value == 1, "forgotten")
 
     def test_purge_deletes_what_expired_and_nothing_else(self) -> None:
         store = self.store()
@@ -275,21 +232,16 @@ class StoreContract:
         living = self.a_token(client, expires=NOW + 10 * 86400)
         store.issue(living)
         batch = store.purge(NOW + 1000, 100)
-        _expect(0 < batch <= 100, f"a bounded batch: {batch}")
+        expect(0 < batch <= 100, f"a bounded batch: {batch}")
         for _ in range(5):
             store.purge(NOW + 1000, 100)
-        _expect(not any(self.found(store, token) for token in dead), "the expired ones are gone")
-        _expect(self.found(store, living), "a living one stays")
-        _expect(store.token(refresh.number, refresh.digest)[0] is not None, "a refresh token stays to show its replay")
+        expect(not any(self.found(store, token) for token in dead), "the expired ones are gone")
+        expect(self.found(store, living), "a living one stays")
+        expect(store.token(refresh.number, refresh.digest)[0] is not None, "a refresh token stays to show its replay")
 
     def test_secrets_and_tokens_are_stored_as_digests_only(self) -> None:
         store = self.store()
         client, _, _, token = self.a_grant(store, "rt")
         wrong = bytes(32)
-        _expect(store.token(token.number, wrong)[0] is None, "the number alone is worth nothing")
-        _expect(client.check_client_secret("x") and not client.check_client_secret("y"), "secrets are compared by digest")
-
-
-def _expect(condition: bool, message: str) -> None:
-    if not condition:
-        raise AssertionError(message)
+        expect(store.token(token.number, wrong)[0] is None, "the number alone is worth nothing")
+        expect(client.check_client_secret("x") and not client.check_client_secret("y"), "secrets are compared by digest")

@@ -1,7 +1,10 @@
 // What the scripts share: the browser's part (login and consent), and one line per flow.
 import http from "node:http";
 
-/** `walk(url, decision)` goes the way of a browser from an authorization URL to the redirect back to the client. */
+/**
+ * `walk(url, decision)` goes the way of a browser from an authorization URL to the redirect back to the client: its URL, or the
+ * Request that a form_post response makes.
+ */
 export function browser(base, user, password) {
   const cookies = new Map();
 
@@ -39,6 +42,7 @@ export function browser(base, user, password) {
         const action = new URL(unescape(form.match(/action="([^"]*)"/)[1]), page.url);
         const hidden = [...form.matchAll(/type="hidden" name="([^"]+)" value="([^"]*)"/g)];
         const fields = Object.fromEntries(hidden.map(([, name, value]) => [name, unescape(value)]));
+        if (action.origin !== new URL(base).origin) return new Request(action, { method: "POST", body: new URLSearchParams(fields) });
         const login = form.includes('name="password"');
         page = await open(action, { ...fields, ...(login ? { username: user, password } : { decision }) });
       } else break;

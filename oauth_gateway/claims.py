@@ -1,0 +1,127 @@
+"""What may be told of a person: claims by scope (OpenID Connect Core section 5.4) and by name (section 5.5)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from .errors import OAuthError
+from .models import Client, User
+from .naming import named
+from .settings import Settings
+from .store import Store
+from .users import RESERVED_CLAIMS
+
+SCOPE_CLAIMS = {
+    "profile": (
+        "name family_name given_name middle_name nickname preferred_username profile picture website gender birthdate"
+        " zoneinfo locale updated_at"
+    ),
+    "email": "email email_verified",
+    "address": "address",
+    "phone": "phone_number phone_number_verified",
+}
+MOST_ASKED = 50  # claims by name
+
+
+class Claims:
+    """The claims of one deployment's people: those stored with the account, and over them those of the setting
+    `openid_claims`.
+    """
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._store = store
+        self._source = named("openid_claims", settings.openid_claims) if settings.openid_claims else None
+        self._by_scope = {
+            scope: tuple(words.split()) for scope, words in {**SCOPE_CLAIMS, **settings.openid_scope_claims}.items()
+        }
+        self._salt: bytes | None = None
+
+    @property
+    def supported(self) -> list[str]:
+        """The names that scopes bring, for the metadata."""
+        return sorted({name for names in self._by_scope.values() for name in names})
+
+    @property
+    def scopes(self) -> list[str]:
+        return list(self._by_scope)
+
+    def names(self, scope: Iterable[str]) -> set[str]:
+        """What these scopes bring."""
+        return {name for word in scope for name in self._by_scope.get(word, ())}
+
+    def of(self, user: User, names: Iterable[str]) -> dict[str, Any]:
+        """Those of `names` that are known of the person; an empty value counts as unknown (section 5.3.2)."""
+        wanted = set(names) - RESERVED_CLAIMS
+        if not wanted:
+            return {}
+        known: dict[str, Any] = {"preferred_username": user.username, "locale": user.locale, **user.claims}
+        if self._source is not None:
+            known.update(self._source(user) or {})
+        return {name: value for name, value in known.items() if name in wanted and value not in (None, "", [], {})}
+
+    def asked(self, user: User, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The claims that a request names one by one, of those that some scope brings, for only these are asked about; one that
+        is wanted with another value is left out (section 5.5.1).
+        """
+        found = self.of(user, request.keys() & set(self.supported))
+        return {name: value for name, value in found.items() if _fits(request[name], value)}
+
+    def subject(self, user_id: str, client: Client) -> str:
+        """What `client` knows the person by (section 8): the user_id, or an own one for each sector."""
+        if client.metadata.get("subject_type") != "pairwise":
+            return user_id
+        if self._salt is None:
+            self._salt = bytes.fromhex(self._store.set_meta("pairwise_salt", secrets.token_hex(32)))
+        text = f"{sector_of(client)}\n{user_id}".encode()
+        return base64.urlsafe_b64encode(hashlib.sha256(self._salt + text).digest()).rstrip(b"=").decode()
+
+
+def sector_of(client: Client) -> str:
+    """The host that clients of one sector share (section 8.1)."""
+    uri = client.metadata.get("sector_identifier_uri") or next(iter(client.redirect_uris), "")
+    return urlsplit(uri).netloc or client.client_id
+
+
+def parse_request(text: str) -> dict[str, dict[str, Any]]:
+    """The `claims` parameter: what is wanted in the ID token and at the UserInfo endpoint, by name (section 5.5).
+
+    Raises OAuthError where it is no such thing; members that nobody knows are ignored.
+    """
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise OAuthError("invalid_request", "The parameter claims must be a JSON object.")
+    found: dict[str, dict[str, Any]] = {}
+    for place in ("id_token", "userinfo"):
+        wanted = document.get(place)
+        wanted = {} if wanted is None else wanted
+        if not isinstance(wanted, dict) or len(wanted) > MOST_ASKED:
+            raise OAuthError("invalid_request", f"{place} in the parameter claims must be an object of claims.")
+        for name, how in wanted.items():
+            if not (how is None or isinstance(how, dict)) or len(name) > 100:
+                raise OAuthError("invalid_request", "A claim in the parameter claims must be null or an object.")
+        if wanted:
+            found[place] = wanted
+    return found
+
+
+def wanted_values(how: Any) -> list[Any] | None:
+    """The values that a claim may have, or None where every one will do."""
+    if not isinstance(how, dict):
+        return None
+    if "value" in how:
+        return [how["value"]]
+    return list(how["values"]) if isinstance(how.get("values"), list) else None
+
+
+def _fits(how: Any, value: Any) -> bool:
+    values = wanted_values(how)
+    return values is None or value in values

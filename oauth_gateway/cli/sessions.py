@@ -1,0 +1,70 @@
+"""`oauth-gateway session …`: who is signed in, and ending it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from .. import clock
+from ..errors import ConfigurationError
+from ..models import Session
+from .context import Context, moment, show, table
+
+
+def add(commands: Any, shared: argparse.ArgumentParser) -> None:
+    verbs = commands.add_parser("session", help="who is signed in").add_subparsers(metavar="VERB", required=True)
+    verb = verbs.add_parser("list", parents=[shared], help="living login sessions")
+    verb.add_argument("--user", metavar="NAME")
+    verb.set_defaults(run=list_all)
+    verb = verbs.add_parser("end", parents=[shared], help="sign somebody out: one session, or all of a person")
+    verb.add_argument("sid", metavar="SID", nargs="?", help="the name that `session list` shows")
+    verb.add_argument("--user", metavar="NAME", help="all sessions of this person")
+    verb.set_defaults(run=end)
+
+
+def _found(context: Context, name: str | None) -> list[Session]:
+    user_id = context.users.named(name).user_id if name else None
+    found: list[Session] = []
+    while page := context.store.sessions(user_id, found[-1].sid if found else ""):
+        found.extend(page)
+    return [session for session in found if session.expires > clock.now()]
+
+
+def list_all(arguments: argparse.Namespace) -> None:
+    context = Context(arguments)
+    names: dict[str, str] = {}
+    rows, documents = [], []
+    for session in _found(context, arguments.user):
+        if session.user_id not in names:
+            user = context.store.user(session.user_id)
+            names[session.user_id] = user.username if user else "-"
+        name = names[session.user_id]
+        rows.append([session.sid, name, moment(session.created), moment(session.auth_time), moment(session.expires)])
+        documents.append(
+            {
+                "sid": session.sid,
+                "username": name,
+                "sub": session.user_id,
+                "created": int(session.created),
+                "auth_time": int(session.auth_time),
+                "exp": int(session.expires),
+            }
+        )
+    show(arguments, documents, table(rows, ["SID", "USER", "SINCE", "SIGNED IN", "EXPIRES"]))
+
+
+def end(arguments: argparse.Namespace) -> None:
+    context = Context(arguments)
+    if (arguments.sid is None) == (arguments.user is None):
+        raise ConfigurationError("session end: name one session by its SID, or a person by --user NAME")
+    sids = [arguments.sid] if arguments.sid else [session.sid for session in _found(context, arguments.user)]
+    ended = []
+    for sid in sids:
+        done = context.store.end_session(clock.now(), sid=sid)
+        if done is not None:
+            context.events.emit("session.ended", user_id=done.session.user_id)
+            ended.append(sid)
+    if arguments.sid and not ended:
+        raise ConfigurationError(f"session {arguments.sid!r}: there is no such session; `session list` shows them")
+    lines = [f"{len(ended)} sessions ended; applications that want to be told are told by the running gateway"]
+    show(arguments, {"ended": ended}, lines)

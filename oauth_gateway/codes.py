@@ -1,0 +1,78 @@
+"""Authorization codes: stored with the grant that a decision makes, the same one for a decision that is repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from . import clock
+from .decision import Decision, new_grant
+from .errors import OAuthError, StoreUnavailable
+from .models import Grant, User, public_id
+from .request import AuthorizationRequest
+from .sealing import new_number
+from .store import NewToken, Outcome
+
+if TYPE_CHECKING:
+    from .server import AuthorizationServer
+
+CHALLENGE_SECONDS = 86_400  # for which a challenge is remembered to notice one that is used again
+Beside = Callable[[Grant, Decision], tuple[NewToken, ...]]
+
+
+def issue_code(
+    server: AuthorizationServer, request: AuthorizationRequest, redirect_uri: str, person: User, beside: Beside | None = None
+) -> tuple[str, Grant]:
+    """The code's text and the grant, stored in one transaction with the tokens that `beside` makes.
+
+    A decision that comes again while its code is unredeemed gives the same code; raises OAuthError 409 afterwards.
+    """
+    now = clock.now()
+    decision = request.decision or Decision(server.users.known(person, now), b"", new_number(), remember=True)
+    text, credential = server.sealer.issue("ac", decision.number, decision.seed or None)
+    grant, agreed = new_grant(server, request, decision, redirect_uri, now)
+    challenge = request.params.get("code_challenge")
+    code = NewToken(
+        credential.number,
+        "authorization_code",
+        credential.digest,
+        request.client.number,
+        grant.scope,
+        grant.audience,
+        now,
+        now + server.settings.authorization_code_lifetime,
+        grant.id,
+        redirect_uri=request.params.get("redirect_uri"),
+        code_challenge=challenge,
+    )
+    tokens = beside(grant, decision) if beside else ()
+    outcome = server.store.authorize(grant, (code, *tokens), agreed)
+    if outcome is Outcome.WON:
+        server.after_write(now)
+        tell(server, request, "code.issued", grant)
+        if challenge is not None:
+            _notice_a_constant_challenge(server, request, challenge, grant, now)
+    elif outcome is Outcome.GONE:
+        raise OAuthError("login_required", "The person signed out meanwhile.")
+    else:
+        known = server.store.code(credential.number, credential.digest)
+        if known is None or known.redeemed is not None or known.expires <= now:
+            raise OAuthError("invalid_request", "This request was answered before.", 409)
+    return text, grant
+
+
+def _notice_a_constant_challenge(
+    server: AuthorizationServer, request: AuthorizationRequest, challenge: str, grant: Grant, now: float
+) -> None:
+    """A client that always sends the same one has no protection (RFC 9700 section 2.1.1)."""
+    with suppress(StoreUnavailable):  # the code is committed and must be answered
+        if not server.store.add("challenge", challenge, now + CHALLENGE_SECONDS, now):
+            tell(server, request, "challenge.reused", grant)
+
+
+def tell(server: AuthorizationServer, request: AuthorizationRequest, name: str, grant: Grant, **more: object) -> None:
+    """Emit an event about a grant."""
+    client_id, address = request.client.client_id, request.exchange.address
+    known: dict[str, Any] = {"client_id": client_id, "user_id": grant.user_id, "grant_id": public_id(grant.id), **more}
+    server.events.emit(name, address=address, **known)

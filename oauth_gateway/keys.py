@@ -1,0 +1,252 @@
+"""The keys that sign ID tokens, JWT access tokens and logout tokens: made once, published early, rotated, retired.
+
+A new generation is published LEAD seconds before it signs, so that whoever keeps a JWK Set has it by then; an old one is
+published until nothing that it signed can be valid. Which process makes a generation is decided by the store, and every
+process compares the epoch before it uses what it knows, so all are in step.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from . import clock, jose
+from .errors import ConfigurationError, StoreUnavailable
+from .jose import ALGORITHMS, JoseRefused
+from .models import SigningKey
+from .sealing import Sealer
+from .settings import Settings
+from .store import Store
+
+log = logging.getLogger("oauth_gateway")
+LEAD = 600  # seconds; twice the age for which the JWK Set may be kept (see `jwk_set`)
+READ_SECONDS = 60  # after which the keys are read again though nothing was said to have changed
+SKEW = 60  # seconds by which clocks may differ
+ID_TOKEN_SECONDS = 3600
+_every: weakref.WeakSet[Keys] = weakref.WeakSet()
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The keys at one moment, with the private ones opened; `ends` is when the oldest is of no more use."""
+
+    stored: tuple[SigningKey, ...]
+    opened: Mapping[str, jose.Key] = field(repr=False)
+    until: Mapping[str, float]
+
+
+class Keys:
+    """The signing keys of one deployment. `own` keys are given by the operator and take the place of made ones."""
+
+    def __init__(self, store: Store, sealer: Sealer, settings: Settings) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._lifetime = settings.signing_key_lifetime
+        self._longest = max(ID_TOKEN_SECONDS, settings.access_token_lifetime)
+        self._own = own_keys(settings.signing_keys)
+        self._algorithms = {key.algorithm for key in self._own.stored}
+        self._started = clock.now()
+        _every.add(self)
+        self.reset()
+
+    def reset(self) -> None:
+        """Know nothing: at first and in a forked child."""
+        self._lock = threading.Lock()
+        self._known: _Known | None = None
+        self._epoch = b""
+        self._due = 0.0
+
+    def prepare(self, now: float) -> None:
+        """Make what is missing, exactly once whoever starts together; raises ConfigurationError for keys that do not open."""
+        found = {key.algorithm for key in self._store.signing_keys()} | self._algorithms
+        for algorithm in ALGORITHMS:
+            if algorithm not in found:
+                self._make(algorithm, 0, now, now)
+        self._read(now)
+        for key in self._known_at(now).stored:
+            self._keep_up(key, now)
+
+    def signing(self, algorithm: str, now: float) -> SigningKey:
+        """The key that signs with `algorithm` now; raises LookupError where there is none."""
+        living = [key for key in self._living(now) if key.algorithm == algorithm]
+        active = [key for key in living if key.active <= now]
+        if not active:
+            raise LookupError(f"there is no key for {algorithm}")
+        newest = living[-1]
+        if algorithm not in self._algorithms and newest.active + self._lifetime - LEAD <= now:
+            self._make(algorithm, newest.generation + 1, now, now + LEAD)
+        return active[-1]
+
+    def sign(self, algorithm: str, typ: str, claims: Mapping[str, Any], now: float) -> str:
+        """A JWT of `typ` with the `claims`, signed by the current key."""
+        key = self.signing(algorithm, now)
+        return jose.encode(self._known_at(now).opened[key.kid], algorithm, key.kid, typ, claims)
+
+    def verify(self, text: str, now: float) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Header and claims of a JWT that one of our living keys signed, else None; times are not looked at."""
+        try:
+            header, _ = jose.peek(text)
+            key = next((key for key in self._living(now) if key.kid == header.get("kid")), None)
+            if key is None or header.get("alg") != key.algorithm:
+                return None
+            return header, jose.verify(text, self._known_at(now).opened[key.kid], [key.algorithm])
+        except JoseRefused:
+            return None
+
+    def public(self, now: float) -> list[dict[str, Any]]:
+        """The public JWKs: those that sign, those that will, and those that signed what may still be valid."""
+        return [dict(key.public) for key in self._living(now)]
+
+    def listed(self, now: float) -> list[tuple[SigningKey, str, float]]:
+        """For the operator: every key, what it does, and when it is dropped (0 for not yet known)."""
+        known, told = self._known_at(now), []
+        for key in known.stored:
+            current = key.active <= now and not key.revoked and self.signing(key.algorithm, now).kid == key.kid
+            state = "revoked" if key.revoked else "next" if key.active > now else "signs" if current else "retired"
+            told.append((key, state, known.until.get(key.kid, 0.0)))
+        return told
+
+    def rotate(self, now: float, *, at_once: bool = False) -> list[str]:
+        """A new generation of every made key, published now; it signs after LEAD seconds, or `at_once`. Its kids.
+
+        A generation that is published and waiting is the new one.
+        """
+        made = []
+        for algorithm in sorted(set(ALGORITHMS) - self._algorithms):
+            newest = [key for key in self._living(now) if key.algorithm == algorithm][-1]
+            if newest.active <= now:
+                self._make(algorithm, newest.generation + 1, now, now if at_once else now + LEAD)
+            elif at_once:
+                self._store.update_key(replace(newest, active=now), now)
+            made.append([key for key in self._living(now) if key.algorithm == algorithm][-1].kid)
+        return made
+
+    def revoke(self, kid: str, now: float) -> None:
+        """Refuse from now on whatever this key signed, and have another sign; raises ConfigurationError."""
+        key = next((key for key in self._store.signing_keys() if key.kid == kid and not key.revoked), None)
+        if key is None:
+            raise ConfigurationError(f"key {kid!r}: there is no such key that was made here; `keys list` shows them")
+        successors = [k for k in self._store.signing_keys() if k.algorithm == key.algorithm and k.generation > key.generation]
+        if not successors:
+            self._make(key.algorithm, key.generation + 1, now, now)
+        elif successors[0].active > now:
+            self._store.update_key(replace(successors[0], active=now), now)
+        self._store.update_key(replace(key, revoked=now), now)
+
+    # -- what this process knows
+
+    def _living(self, now: float) -> list[SigningKey]:
+        known = self._known_at(now)
+        return [key for key in known.stored if not key.revoked and known.until.get(key.kid, now + 1) > now]
+
+    def _known_at(self, now: float) -> _Known:
+        epoch = self._store.epoch()
+        known = self._known
+        if known is None or epoch != self._epoch or now >= self._due:
+            try:
+                with self._lock:
+                    known = self._read(now)
+                    self._epoch = epoch  # read before the keys: what comes in between is seen the next time
+            except StoreUnavailable:
+                if known is None:
+                    raise
+                log.warning("the signing keys could not be read again")  # whatever they are used for asks the store too
+        return known
+
+    def _read(self, now: float) -> _Known:
+        before = self._known.opened if self._known else {}
+        stored = tuple(self._store.signing_keys())
+        opened = dict(self._own.opened)
+        for key in stored:
+            opened[key.kid] = before.get(key.kid) or self._open(key)
+        known = _Known((*stored, *self._own.stored), opened, self._ends(stored))
+        self._known, self._due = known, now + READ_SECONDS
+        return known
+
+    def _open(self, key: SigningKey) -> jose.Key:
+        private = self._sealer.unseal("signing key", key.sealed, key.kid)
+        if private is None:
+            raise ConfigurationError(
+                f"secret: does not open the signing key {key.kid}; list the one from before `secret` was changed, too"
+            )
+        return jose.load(json.loads(private))
+
+    def _ends(self, stored: tuple[SigningKey, ...]) -> dict[str, float]:
+        """When each key that has a successor is of no more use; a made one that an own one replaces had until our start."""
+        ends = {}
+        for key in stored:
+            later = [k.active for k in stored if k.algorithm == key.algorithm and k.generation > key.generation]
+            if key.algorithm in self._algorithms:
+                later.append(self._started)
+            if key.revoked or later:
+                ends[key.kid] = (key.revoked or min(later)) + READ_SECONDS + SKEW + key.longest
+        return ends
+
+    # -- making and keeping
+
+    def _make(self, algorithm: str, generation: int, now: float, active: float) -> None:
+        """A generation, unless another process was first."""
+        private = jose.generate(algorithm)
+        kid = f"{algorithm.lower()}-{generation}-{private.thumbprint()[:16]}"
+        sealed = self._sealer.seal("signing key", json.dumps(jose.private_of(private)).encode(), kid)
+        public = jose.public_of(private, algorithm, kid)
+        self._store.add_key(SigningKey(kid, algorithm, generation, public, sealed, now, active, self._longest), now)
+
+    def _keep_up(self, key: SigningKey, now: float) -> None:
+        """Seal again under a newer secret, remember a longer lifetime, drop what is of no more use."""
+        known = self._known_at(now)
+        if known.until.get(key.kid, now + 1) <= now:
+            self._store.delete_key(key.kid)
+            return
+        if not key.sealed or key.revoked:
+            return  # an operator's own, or of no more use
+        current = key
+        if key.longest < self._longest:
+            current = replace(current, longest=self._longest)
+        if not self._sealer.is_newest("signing key", key.sealed, key.kid):
+            private = json.dumps(jose.private_of(known.opened[key.kid])).encode()
+            current = replace(current, sealed=self._sealer.seal("signing key", private, key.kid))
+        if current is not key:
+            self._store.update_key(current, now)
+
+
+def own_keys(documents: tuple[str, ...]) -> _Known:
+    """The operator's keys, oldest to newest: each document a JWK, a JWK Set or PEM; raises ConfigurationError."""
+    found: list[tuple[jose.Key, str | None]] = []
+    for document in documents:
+        try:
+            if document.lstrip().startswith("{"):
+                parsed = json.loads(document)
+                found += [(jose.load(jwk), jwk.get("kid")) for jwk in parsed.get("keys", [parsed])]
+            else:
+                found.append((jose.load(document.encode()), None))
+        except (JoseRefused, ValueError, AttributeError) as error:
+            raise ConfigurationError(f"signing_keys: {error}; allowed are a private JWK, a JWK Set and PEM") from None
+    stored, opened = [], {}
+    for number, (key, name) in enumerate(found):
+        try:
+            algorithm = jose.algorithm_of(key)
+        except JoseRefused as error:
+            raise ConfigurationError(f"signing_keys: key {number + 1} {error}") from None
+        if not key.is_private:
+            raise ConfigurationError(f"signing_keys: key {number + 1} is public; give the private one")
+        kid = str(name or f"{algorithm.lower()}-{key.thumbprint()[:16]}")
+        if kid in opened:
+            raise ConfigurationError(f"signing_keys: two keys have the kid {kid!r}")
+        opened[kid] = key
+        stored.append(SigningKey(kid, algorithm, number, jose.public_of(key, algorithm, kid), b"", 0, 0, 0))
+    return _Known(tuple(stored), opened, {})
+
+
+def _reset_all() -> None:
+    for keys in list(_every):
+        keys.reset()
+
+
+os.register_at_fork(after_in_child=_reset_all)

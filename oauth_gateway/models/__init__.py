@@ -1,0 +1,30 @@
+"""What the server remembers and hands out, as frozen values with Authlib's mixins.
+
+Times are seconds since 1970. `number` and `id` of rows are the store's time-ordered integers; people and programs see
+them as hexadecimal text. No value here holds a usable secret, only digests.
+"""
+
+from __future__ import annotations
+
+from .client import Client, Secret
+from .digests import digest, public_id
+from .people import Consent, Session, User
+from .tokens import LACKS_SCOPE, AuthorizationCode, Grant, Token
+from .work import Job, Party, SigningKey
+
+__all__ = [
+    "LACKS_SCOPE",
+    "AuthorizationCode",
+    "Client",
+    "Consent",
+    "Grant",
+    "Job",
+    "Party",
+    "Secret",
+    "Session",
+    "SigningKey",
+    "Token",
+    "User",
+    "digest",
+    "public_id",
+]

@@ -1,0 +1,50 @@
+"""People, their login sessions and what they agreed to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person: `user_id` is random and never given again, `source` says who vouches for the name."""
+
+    user_id: str
+    username: str
+    source: str = "builtin"
+    password: str | None = field(default=None, repr=False)
+    created: float = 0
+    disabled: float | None = None
+    claims: dict[str, Any] = field(default_factory=dict)
+    locale: str | None = None
+
+    def get_user_id(self) -> str:
+        return self.user_id
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A login session; `digest` is of the cookie's value, `sid` its public name."""
+
+    digest: bytes = field(repr=False)
+    sid: str
+    user_id: str
+    auth_time: float
+    created: float
+    expires: float
+    amr: tuple[str, ...] = ()
+    acr: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What a person agreed to: this client, redirect URI and audience may have these scopes."""
+
+    id: int
+    user_id: str
+    client: int
+    redirect_uri: str
+    audience: str
+    scope: str
+    created: float

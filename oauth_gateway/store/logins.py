@@ -1,0 +1,110 @@
+"""Login sessions in SQL, and what ends with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
+
+from ..models import Party, Session, public_id
+from ..sealing import new_number
+from . import Ended
+from .schema import REALM, grant, job, session
+from .sqlite import Database
+
+_SESSION = select(session).where(session.c.realm == REALM)
+
+
+@dataclass(frozen=True, slots=True)
+class _Effects:
+    """What ending sessions did: the first session, its relying parties, and the entries for the feed."""
+
+    session: Session | None
+    parties: tuple[Party, ...]
+    entries: list[tuple[str, str]]
+
+
+class Logins:
+    """The part of the store about who is signed in; `_feed` is given by the whole store."""
+
+    database: Database
+
+    def _feed(self, connection: Connection, entries: Sequence[tuple[str, str]], now: float) -> None:
+        raise NotImplementedError
+
+    def add_session(self, record: Session, replacing: bytes | None = None) -> None:
+        """Insert; `replacing` is the digest of the same session's cookie before its person signed in again."""
+        values = {**asdict(record), "amr": " ".join(record.amr), "realm": REALM}
+        with self.database.write() as connection:
+            if replacing is not None:
+                connection.execute(delete(session).where(session.c.digest == replacing, session.c.sid == record.sid))
+            connection.execute(insert(session).values(values))
+
+    def session(self, digest: bytes, now: float) -> Session | None:
+        """The living session whose cookie has this digest."""
+        with self.database.read() as connection:
+            row = connection.execute(_SESSION.where(session.c.digest == digest, session.c.expires > now)).first()
+        return _session(row) if row else None
+
+    def sessions(self, user_id: str | None = None, after: str = "", limit: int = 100) -> Sequence[Session]:
+        """A page of sessions in the order of their sids, after `after`; of one person where `user_id` is given."""
+        query = _SESSION.where(session.c.sid > after).order_by(session.c.sid).limit(limit)
+        if user_id is not None:
+            query = query.where(session.c.user_id == user_id)
+        with self.database.read() as connection:
+            return [_session(row) for row in connection.execute(query)]
+
+    def end_session(self, now: float, *, digest: bytes | None = None, sid: str | None = None) -> Ended | None:
+        """End the session with this cookie or name: with it go the grants that were given in it for its own time only, and
+        a job for each relying party is left. None where there was none.
+        """
+        which = session.c.digest == digest if digest is not None else session.c.sid == sid
+        with self.database.write() as connection:
+            done = end_sessions(connection, which, now)
+            if done.entries:
+                self._feed(connection, done.entries, now)
+        if done.entries:
+            self.database.new_epoch()
+        return Ended(done.session, done.parties) if done.session else None
+
+
+def end_sessions(connection: Connection, which: ColumnElement[bool], now: float) -> _Effects:
+    """Within a transaction: delete sessions, revoke their grants without offline access (OpenID Connect Back-Channel Logout
+    section 2.7), leave a job for each relying party.
+    """
+    found = [_session(row) for row in connection.execute(_SESSION.where(which)).all()]
+    entries: list[tuple[str, str]] = []
+    told: list[Party] = []
+    for ended in found:
+        of_it = (grant.c.user_id == ended.user_id, grant.c.session == ended.sid)
+        rows = connection.execute(
+            select(grant.c.id, grant.c.client, grant.c.subject, grant.c.scope, grant.c.revoked).where(*of_it)
+        )
+        known = [row for row in rows.all() if "openid" in row.scope.split()]
+        dying = [row.id for row in known if row.revoked is None and "offline_access" not in row.scope.split()]
+        connection.execute(update(grant).where(grant.c.id.in_(dying)).values(revoked=now, sealed=None, sealed_until=None))
+        entries += [("grant", public_id(number)) for number in dying]
+        parties = sorted({(row.client, row.subject) for row in known})
+        for number, subject in parties:
+            payload = json.dumps({"client": number, "subject": subject, "sid": ended.sid})
+            values = {"id": new_number(), "realm": REALM, "name": "backchannel_logout", "payload": payload}
+            connection.execute(insert(job).values(**values, due=now, attempts=0))
+        told += [Party(number, subject) for number, subject in parties]
+    connection.execute(delete(session).where(which))
+    return _Effects(found[0] if found else None, tuple(told), entries)
+
+
+def _session(row: Row[Any]) -> Session:
+    return Session(
+        digest=row.digest,
+        sid=row.sid,
+        user_id=row.user_id,
+        auth_time=row.auth_time,
+        created=row.created,
+        expires=row.expires,
+        amr=tuple(row.amr.split()),
+        acr=row.acr,
+    )

@@ -1,0 +1,111 @@
+"""Signing keys, and jobs that outlive a process, in SQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, case, delete, func, insert, or_, select, update
+from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
+
+from ..models import Job, SigningKey
+from .schema import REALM, job, key
+from .sqlite import Database
+
+_KEY = select(key).where(key.c.realm == REALM).order_by(key.c.algorithm, key.c.generation)
+
+
+class Work:
+    """The part of the store about what the server itself needs; `_feed` is given by the whole store."""
+
+    database: Database
+
+    def _feed(self, connection: Connection, entries: Sequence[tuple[str, str]], now: float) -> None:
+        raise NotImplementedError
+
+    def signing_keys(self) -> Sequence[SigningKey]:
+        """All keys, by algorithm and generation."""
+        with self.database.read() as connection:
+            return [_signing_key(row) for row in connection.execute(_KEY)]
+
+    def add_key(self, record: SigningKey, now: float) -> bool:
+        """Insert; False where another process made this generation first. Every process then reads the keys again."""
+        values = {**_key_values(record), "realm": REALM, "algorithm": record.algorithm, "generation": record.generation}
+        with self.database.write() as connection:
+            statement = insert_or_ignore(key).values(**values, kid=record.kid, public=json.dumps(dict(record.public)))
+            done = connection.execute(statement.values(created=record.created).on_conflict_do_nothing())
+            if done.rowcount:
+                self._feed(connection, [("key", record.kid)], now)
+        self.database.new_epoch()
+        return done.rowcount == 1
+
+    def update_key(self, record: SigningKey, now: float) -> None:
+        """Replace what may change; tokens that a revoked key signed are forgotten everywhere."""
+        with self.database.write() as connection:
+            connection.execute(update(key).where(key.c.realm == REALM, key.c.kid == record.kid).values(_key_values(record)))
+            self._feed(connection, [("key", record.kid)], now)
+        self.database.new_epoch()
+
+    def delete_key(self, kid: str) -> None:
+        """Delete a key that nothing valid depends on any more."""
+        with self.database.write() as connection:
+            connection.execute(delete(key).where(key.c.realm == REALM, key.c.kid == kid))
+        self.database.new_epoch()
+
+    def add_job(self, record: Job) -> None:
+        values = {"id": record.id, "realm": REALM, "name": record.name, "payload": json.dumps(dict(record.payload))}
+        with self.database.write() as connection:
+            connection.execute(insert(job).values(**values, due=record.due, attempts=record.attempts))
+
+    def take_jobs(self, now: float, lease: float, limit: int = 10) -> Sequence[Job]:
+        """The jobs that are due, for this process alone until `lease`: one that dies leaves them to the others then."""
+        free = (job.c.realm == REALM, job.c.due <= now, or_(job.c.lease.is_(None), job.c.lease <= now))
+        query = select(job).where(*free).order_by(job.c.due).limit(limit)
+        with self.database.read() as connection:
+            if connection.execute(query).first() is None:  # most looks find nothing and write nothing
+                return ()
+        with self.database.write() as connection:
+            rows = connection.execute(query).all()
+            taken = update(job).where(job.c.id.in_([row.id for row in rows]))
+            connection.execute(taken.values(lease=lease, attempts=job.c.attempts + 1))
+        return [Job(row.id, row.name, json.loads(row.payload), row.due, row.attempts + 1) for row in rows]
+
+    def next_job(self) -> float | None:
+        """When there will be something to take: the earliest that is due and not leased; None where there are no jobs."""
+        free = case((job.c.lease > job.c.due, job.c.lease), else_=job.c.due)
+        with self.database.read() as connection:
+            return connection.execute(select(func.min(free)).where(job.c.realm == REALM)).scalar()
+
+    def postpone_job(self, number: int, due: float) -> None:
+        """Give the job back, to be tried again at `due`."""
+        with self.database.write() as connection:
+            connection.execute(update(job).where(job.c.id == number).values(due=due, lease=None))
+
+    def finish_job(self, number: int) -> None:
+        with self.database.write() as connection:
+            connection.execute(delete(job).where(job.c.id == number))
+
+
+def keys_by_generation(connection: Connection) -> None:
+    """Version 3 of the schema: the table of keys, which nothing used before, with one key a generation."""
+    key.drop(connection)
+    key.create(connection)
+
+
+def _signing_key(row: Row[Any]) -> SigningKey:
+    return SigningKey(
+        kid=row.kid,
+        algorithm=row.algorithm,
+        generation=row.generation,
+        public=json.loads(row.public),
+        sealed=row.sealed,
+        created=row.created,
+        active=row.active,
+        longest=row.longest,
+        revoked=row.revoked,
+    )
+
+
+def _key_values(record: SigningKey) -> dict[str, Any]:
+    return {"sealed": record.sealed, "active": record.active, "longest": record.longest, "revoked": record.revoked}
