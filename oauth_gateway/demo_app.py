@@ -1,7 +1,7 @@
 """The example API of `oauth-gateway demo`: notes in memory, and a page that walks the whole way as a client.
 
 It is an ordinary WSGI app that knows nothing of OAuth but the page below /demo, which plays the client: authorization code
-with PKCE, the token, a protected call.
+with PKCE, the token, who signed in, a protected call.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class DemoApp:
                 "response_type": "code",
                 "client_id": self._client_id,
                 "redirect_uri": f"{_base(environ)}/demo/callback",
-                "scope": "notes:read",
+                "scope": "openid profile notes:read",
                 "state": state,
                 "code_challenge": challenge,
                 "code_challenge_method": "S256",
@@ -85,10 +85,13 @@ class DemoApp:
         }
         try:
             answer = json.loads(_fetch(f"{_base(environ)}/token", urlencode(form).encode()))
+            person = json.loads(_fetch(f"{_base(environ)}/token/userinfo", None, answer["access_token"]))
             notes = _fetch(f"{_base(environ)}/notes", None, answer["access_token"]).decode()
         except urllib.error.HTTPError as error:
             return _page(start_response, f"<h1>Refused: {error.code}</h1><a href='/'>Back</a>", "400 Bad Request")
-        return _page(start_response, f"<h1>It works</h1><p>GET /notes with your token:</p><pre>{html.escape(notes)}</pre>")
+        who = html.escape(person["preferred_username"])
+        text = f"<h1>It works</h1><p>OpenID says that you are <b>{who}</b>. GET /notes with your token:</p>"
+        return _page(start_response, f"{text}<pre>{html.escape(notes)}</pre>")
 
 
 def _base(environ: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from . import jwk_set
 from . import settings as doors
 from .cors import Cors, is_preflight
 from .deployment import open_deployment
@@ -62,6 +63,8 @@ class OAuthGateway:
         self.server = AuthorizationServer(deployment, Events(subscribers(settings.events)))
         self.server.pages = Pages(settings, wrapped=app is not None)
         self.events = self.server.events
+        if settings.signs:
+            jwk_set.install(self.server)
         for feature in settings.features:
             INSTALL[feature](self.server)
         tokens = Tokens(

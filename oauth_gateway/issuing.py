@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import clock
@@ -16,6 +16,7 @@ from .settings import Settings
 from .store import NewToken, Store
 from .users import Users
 
+NO_ISSUER = "http://127.0.0.1"  # where nobody said what the Host is, as on the command line
 LONGEST = 100 * 365 * 86400  # seconds
 Generator = Callable[..., Mapping[str, Any]]  # as Authlib's register_token_generator takes it
 
@@ -147,31 +148,39 @@ class Issuing:
         seconds = int(made.get("expires_in") or lifetime or self.settings.access_token_lifetime)
         if grant is not None and grant.expires is not None:
             seconds = max(1, min(seconds, int(grant.expires - now)))
-        audience, family = (grant.audience, grant.id) if grant else (self.settings.audience, None)
-
-        def row(kind: str, given: Credential, words: str, life: int, *lineage: int | None) -> NewToken:
-            number, digest, end = given.number, given.digest, now + life
-            return NewToken(number, kind, digest, client.number, words, audience, now, end, family, *lineage)  # type: ignore[arg-type]
-
-        issuer = self.settings.issuer or issuer or "http://127.0.0.1"
-        given = made.get("access_token")
-        if given is None and self.settings.access_token_format == "jwt":
-            number = credential[1].number if credential else None
-            text, access = self.jwts.issue(client, grant, scope, issuer, now, seconds, number)
-        else:
-            text, access = credential if credential and given is None else self.sealer.adopt_or_issue("at", given)
-        answer = {**made, "access_token": text, "token_type": "Bearer", "expires_in": seconds}
-        answer.pop("refresh_token", None)
-        rows = [row("access_token", access, scope, seconds)]
+        issue = Issue(client, grant, grant_type, scope, self.settings.issuer or issuer or NO_ISSUER, now, dict(made))
+        answer, given_refresh = issue.answer, issue.answer.pop("refresh_token", None)
+        answer["expires_in"] = seconds
+        answer["access_token"], access = self._access_token(issue, credential)
+        answer["token_type"] = "Bearer"
+        rows = [self._row(issue, "access_token", access, scope, seconds)]
         if refresh:
             words = scope if refresh_scope is None else refresh_scope
-            answer["refresh_token"], kept = self.sealer.adopt_or_issue("rt", made.get("refresh_token"))
-            rows.append(row("refresh_token", kept, words, self.settings.refresh_token_lifetime, parent, generation))
+            answer["refresh_token"], kept = self.sealer.adopt_or_issue("rt", given_refresh)
+            row = self._row(issue, "refresh_token", kept, words, self.settings.refresh_token_lifetime)
+            rows.append(replace(row, parent=parent, generation=generation))
         if scope:
             answer["scope"] = scope
         for step in self._token_steps:
-            step(Issue(client, grant, grant_type, scope, issuer, now, answer))
+            step(issue)
         return Minted(answer, tuple(rows))
+
+    def _row(self, issue: Issue, kind: str, made: Credential, scope: str, seconds: int) -> NewToken:
+        """What is stored of a token of this answer."""
+        audience, family = (issue.grant.audience, issue.grant.id) if issue.grant else (self.settings.audience, None)
+        ends = issue.now + seconds
+        return NewToken(made.number, kind, made.digest, issue.client.number, scope, audience, issue.now, ends, family)
+
+    def _access_token(self, issue: Issue, credential: tuple[str, Credential] | None) -> tuple[str, Credential]:
+        """The text that a registered generator made, a JWT, or an opaque one, which may have been made before."""
+        if issue.answer.get("access_token") is not None:
+            return self.sealer.adopt_or_issue("at", issue.answer["access_token"])
+        if self.settings.access_token_format == "jwt":
+            number = credential[1].number if credential else None
+            return self.jwts.issue(
+                issue.client, issue.grant, issue.scope, issue.issuer, issue.now, issue.answer["expires_in"], number
+            )
+        return credential or self.sealer.issue("at")
 
     def _generated(
         self, client: Client, scope: str, grant_type: str, grant: Grant | None, lifetime: int | None, refresh: bool

@@ -13,7 +13,7 @@ PATH = "/.well-known/jwks.json"
 
 
 def install(server: AuthorizationServer) -> None:
-    """Serve the JWK Set, once for all that sign."""
+    """Serve the JWK Set of a deployment that signs."""
 
     def answer(exchange: Exchange) -> Answer:
         return document_answer(exchange, lambda: _document(server), "application/jwk-set+json")

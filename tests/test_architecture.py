@@ -56,7 +56,6 @@ SAME_FLOOR = {
     ("features", "backchannel_logout"),
     ("features", "codes"),
     ("features", "discovery"),
-    ("features", "jwk_set"),
     ("features", "userinfo"),
     ("pages", "exchange"),
     ("request", "exchange"),

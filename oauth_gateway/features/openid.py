@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import authorize, backchannel_logout, jwk_set, userinfo
+from .. import authorize, backchannel_logout, userinfo
 from ..claims import parse_request, wanted_values
 from ..discovery import server_document, well_known
 from ..errors import OAuthError
@@ -80,7 +80,6 @@ def install(server: AuthorizationServer) -> None:
     server.check(feature.check_request)
     server.on_token(feature.add_id_token)
     authorize.install(server)
-    jwk_set.install(server)
     endpoint = userinfo.UserInfo(server)
     server.endpoint(userinfo.PATH, endpoint, "userinfo_endpoint", methods="GET POST", scripts=True)
     server.members["end_session_endpoint"] = "/authorize/logout"
