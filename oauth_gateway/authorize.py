@@ -136,8 +136,9 @@ class Authorization:
             "made": clock.now(),
         }
         sealed = self.server.sealer.seal("transaction", json.dumps(transaction).encode(), cookie)
-        every = self.server.scopes.every
-        scopes = [{"name": s, "description": every.get(s, "")} for s in (request.scope or "").split()]
+        every, granted = self.server.scopes.every, (request.scope or "").split()
+        ordered = [scope for scope in every if scope in granted] + [scope for scope in granted if scope not in every]
+        scopes = [{"name": scope, "description": every.get(scope, "")} for scope in ordered]
         claims = [{"name": claim, "description": f"See your {claim.replace('_', ' ')}"} for claim in sorted(request.claims)]
         return self.server.pages.render(
             "consent",

@@ -141,16 +141,15 @@ class Issuing:
     ) -> Minted:
         """An access token for `scope` and with `refresh` a refresh token, for `refresh_scope` where it differs; not stored yet.
 
-        No access token outlives its grant. `credential` is the access token unless a registered generator makes it;
-        `issuer` is the base URL of the request where no issuer is set.
+        No access token outlives its grant. `credential` is it unless a generator makes it; `issuer` is the request's base URL.
         """
         made = self._generated(client, scope, grant_type, grant, lifetime, refresh)
         seconds = int(made.get("expires_in") or lifetime or self.settings.access_token_lifetime)
         if grant is not None and grant.expires is not None:
             seconds = max(1, min(seconds, int(grant.expires - now)))
-        issue = Issue(client, grant, grant_type, scope, self.settings.issuer or issuer or NO_ISSUER, now, dict(made))
+        issuer = self.settings.issuer or issuer or NO_ISSUER
+        issue = Issue(client, grant, grant_type, scope, issuer, now, {**made, "expires_in": seconds})
         answer, given_refresh = issue.answer, issue.answer.pop("refresh_token", None)
-        answer["expires_in"] = seconds
         answer["access_token"], access = self._access_token(issue, credential)
         answer["token_type"] = "Bearer"
         rows = [self._row(issue, "access_token", access, scope, seconds)]

@@ -12,11 +12,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, TemplateError
 
 from ..deployment import describe, open_deployment
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, StoreUnavailable
 from ..gateway import is_well_known
+from ..keys import own_keys
 from ..policy import Policy, not_canonical, wsgi_path
 from ..settings import Settings
-from .context import settings_of, show, subscribers_of
+from .context import named_here, settings_of, show, subscribers_of
 
 Finding = tuple[str, str, str]  # level (ok, warning, error), subject, sentence
 METHODS = frozenset(
@@ -48,6 +49,8 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield from _check_database(settings)
     yield from _check_routes(settings)
     yield from _check_features(settings)
+    yield from _check_clients(settings)
+    yield from _check_openid(settings)
     yield from _check_templates(settings)
     try:
         subscribers_of(settings)
@@ -113,10 +116,55 @@ def _check_features(settings: Settings) -> Iterator[Finding]:
         )
     if "password" in on:
         yield "warning", "features", "password shows people's passwords to clients (RFC 9700 section 2.4); use the code flow"
+    if "hybrid" in on:
+        yield (
+            "warning",
+            "features",
+            "hybrid puts ID tokens into addresses, which leak (RFC 9700 section 2.1.2); use the code flow",
+        )
     if not on & {"authorization_code", "client_credentials", "implicit", "password"}:
         yield "error", "features", "no feature is on that issues tokens"
     if "refresh_token" in on and not on & {"authorization_code", "password"}:
         yield "warning", "features", "refresh_token has no effect without authorization_code or password"
+
+
+def _check_openid(settings: Settings) -> Iterator[Finding]:
+    if "openid" in settings.features and "authorization_code" not in settings.features:
+        yield "error", "features", "openid needs authorization_code, which signs people in"
+    if "openid" in settings.features and settings.issuer is None:
+        yield (
+            "warning",
+            "openid",
+            "without `issuer` clients are not told of logouts, and iss is whatever Host this machine is asked by",
+        )
+    if settings.fetch_private_networks:
+        names = " ".join(str(network) for network in settings.fetch_private_networks)
+        yield "warning", "fetch", f"fetch_private_networks lets clients' addresses lead into {names}"
+    try:
+        if settings.openid_claims:
+            named_here("openid_claims", settings.openid_claims)
+        own_keys(settings.signing_keys)
+    except ConfigurationError as error:
+        yield "error", "openid", str(error)
+
+
+def _check_clients(settings: Settings) -> Iterator[Finding]:
+    """What was allowed to single clients and is weaker than the rest."""
+    if settings.database == "sqlite://" or not Path(describe(settings.database)).exists():
+        return
+    try:
+        store, after = open_deployment(settings, look_only=True).store, 0
+        while page := store.clients(after):
+            after = page[-1].number
+            for client in page:
+                if client.may_omit_pkce:
+                    yield (
+                        "warning",
+                        "clients",
+                        f"{client.client_id} ({client.name}) may omit PKCE: only its nonce protects its codes",
+                    )
+    except (ConfigurationError, StoreUnavailable):
+        return  # told with the database
 
 
 def _check_templates(settings: Settings) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from ..clients import Clients
 from ..deployment import describe, open_deployment
 from ..errors import ConfigurationError
 from ..events import Events, Subscriber, subscribers
+from ..naming import named
 from ..settings import Settings
 from ..users import Users
 from .loading import gateway_in, load_app
@@ -48,9 +49,20 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 
 def subscribers_of(settings: Settings) -> list[Subscriber]:
     """The callables of `events`, found from the working directory as `serve` finds them."""
-    if settings.events and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    if settings.events or settings.openid_claims:
+        _look_here()
     return subscribers(settings.events)
+
+
+def named_here(setting: str, item: Callable[..., Any] | str) -> Callable[..., Any]:
+    """The callable that a setting names, found in the same way."""
+    _look_here()
+    return named(setting, item)
+
+
+def _look_here() -> None:
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
 
 
 class Context:
