@@ -67,8 +67,7 @@ class Sessions:
 
     def end_named(self, user: User, sid: str, now: float) -> bool:
         """End one of the person's own sessions."""
-        mine = any(session.sid == sid for session in self._store.sessions(user.user_id))
-        return mine and self._store.end_session(now, sid=sid) is not None
+        return self._store.end_session(now, sid=sid, user_id=user.user_id) is not None
 
     def form_token(self, cookie: str, purpose: str) -> str:
         """What a form of `purpose` carries: only pages shown to this cookie's browser know it."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, select, update
 
 from ..models import Party, Session, public_id
 from ..sealing import new_number
@@ -57,11 +57,15 @@ class Logins:
         with self.database.read() as connection:
             return [_session(row) for row in connection.execute(query)]
 
-    def end_session(self, now: float, *, digest: bytes | None = None, sid: str | None = None) -> Ended | None:
-        """End the session with this cookie or name: with it go the grants that were given in it for its own time only, and
-        a job for each relying party is left. None where there was none.
+    def end_session(
+        self, now: float, *, digest: bytes | None = None, sid: str | None = None, user_id: str | None = None
+    ) -> Ended | None:
+        """End the session with this cookie or name, if it is that of `user_id` where one is given. With it go the grants that
+        were given in it for its own time only, and a job for each relying party is left. None where there was none.
         """
         which = session.c.digest == digest if digest is not None else session.c.sid == sid
+        if user_id is not None:
+            which = and_(which, session.c.user_id == user_id)
         with self.database.write() as connection:
             done = end_sessions(connection, which, now)
             if done.entries:

@@ -54,7 +54,11 @@ class LoginContract(StoreTest):
         his = self.a_session(store, bob.user_id, "b")
         expect(list(store.sessions(ann.user_id)) == mine, "a person's")
         expect(len(store.sessions()) == 4 and list(store.sessions(after="a1", limit=1)) == mine[2:], "all, by the page")
-        expect(store.end_session(NOW, sid="a1") is not None and store.end_session(NOW, sid="x") is None, "by name")
+        expect(store.end_session(NOW, sid="a1", user_id=bob.user_id) is None, "not another's")
+        expect(
+            store.end_session(NOW, sid="a1", user_id=ann.user_id) is not None and store.end_session(NOW, sid="x") is None,
+            "by name",
+        )
         expect(
             list(store.sessions(ann.user_id)) == [mine[0], mine[2]] and list(store.sessions(bob.user_id)) == [his], "that one"
         )
