@@ -303,7 +303,7 @@ def no_secret_is_logged_or_stored(monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     """A058, A068, R249: after every test a search of logs and database files finds none of the secrets that it issued"""
     issued: set[str] = set()
     files: list[Path] = []
-    issue, urlsafe, opened = Sealer.issue, secrets.token_urlsafe, Database.__init__
+    issue, urlsafe, opened, encode = Sealer.issue, secrets.token_urlsafe, Database.__init__, jose.encode
 
     def recorded_issue(self: Sealer, *given: Any, **named: Any) -> Any:
         made = issue(self, *given, **named)
@@ -321,6 +321,12 @@ def no_secret_is_logged_or_stored(monkeypatch: pytest.MonkeyPatch) -> Iterator[N
         if path is not None:
             files.append(path)
 
+    def recorded_encode(*given: Any) -> str:
+        text = encode(*given)
+        issued.add(text)
+        return text
+
+    monkeypatch.setattr(jose, "encode", recorded_encode)
     monkeypatch.setattr(Sealer, "issue", recorded_issue)
     monkeypatch.setattr(secrets, "token_urlsafe", recorded_urlsafe)
     monkeypatch.setattr(Database, "__init__", recorded_open)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from oauth_gateway.errors import ConfigurationError
 from oauth_gateway.testing import Clock
 
 from .conftest import World, make_world, send
@@ -81,6 +82,11 @@ def test_every_address_in_the_document_answers(world: World) -> None:
 def test_without_metadata_there_is_still_openid_s_own_document(clock: Clock) -> None:
     world = make_world("sqlite://", clock, features="authorization_code openid")
     assert send(world.gateway, "GET", OPENID).status_code == 200 and send(world.gateway, "GET", OAUTH).status_code == 404
+
+
+def test_openid_without_the_code_flow_does_not_start(clock: Clock) -> None:
+    with pytest.raises(ConfigurationError, match="openid needs authorization_code"):
+        make_world("sqlite://", clock, features="client_credentials openid")
 
 
 def test_without_openid_there_is_none(clock: Clock) -> None:

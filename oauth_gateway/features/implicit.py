@@ -35,11 +35,14 @@ class ImplicitGrant(AuthlibGrant):  # type: ignore[misc]
         minted = server.mint(
             request.client, grant.scope, now, self.GRANT_TYPE, grant, credential=credential, issuer=request.exchange.base
         )
-        if server.store.authorize(grant, minted.rows, agreed) is Outcome.WON:
+        outcome = server.store.authorize(grant, minted.rows, agreed)
+        if outcome is Outcome.WON:
             server.after_write(now)
             known = {"client_id": request.client.client_id, "user_id": grant.user_id, "grant_id": public_id(grant.id)}
             more = {"token": minted.token_id, "scope": grant.scope}
             server.events.emit("token.issued", **known, address=request.exchange.address, **more)
+        elif outcome is Outcome.GONE:
+            raise OAuthError("login_required", "The person signed out meanwhile.")
         else:
             token = server.store.token(minted.rows[0].number, minted.rows[0].digest)[0]
             if token is None or token.issued_at + server.settings.authorization_code_lifetime <= now or token.revoked:

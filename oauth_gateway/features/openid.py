@@ -11,7 +11,7 @@ from typing import Any
 from .. import authorize, backchannel_logout, userinfo
 from ..claims import parse_request, wanted_values
 from ..discovery import server_document, well_known
-from ..errors import OAuthError
+from ..errors import ConfigurationError, OAuthError
 from ..issuing import Issue
 from ..jose import ALGORITHMS
 from ..models import Client
@@ -76,6 +76,8 @@ class OpenID:
 
 
 def install(server: AuthorizationServer) -> None:
+    if "code" not in server.published.get("response_types_supported", ()):
+        raise ConfigurationError("features: openid needs authorization_code, which signs people in")
     feature = OpenID(server)
     server.check(feature.check_request)
     server.on_token(feature.add_id_token)

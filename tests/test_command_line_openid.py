@@ -1,0 +1,155 @@
+"""`keys`, `session`, `user set-claims`, and what `check` says of OpenID, keys and clients."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oauth_gateway import jose
+from oauth_gateway.cli import main
+from oauth_gateway.testing import Clock
+
+from .conftest import World, make_world
+from .test_command_line import run
+from .test_logout import BACK, Receiver, signed_in
+
+
+@pytest.fixture
+def deployed(clock: Clock, tmp_path: Path) -> Iterator[tuple[World, list[str]]]:
+    """A world on a file, and the arguments that name it."""
+    database = f"sqlite:///{tmp_path}/g.db"
+    file = tmp_path / "oauth_gateway.toml"
+    file.write_text(
+        f'[oauth_gateway]\nissuer = "https://api.example.com"\ndatabase = "{database}"\naccess_token_format = "jwt"\n'
+    )
+    world = make_world(database, clock, access_token_format="jwt")
+    yield world, ["--config", str(file)]
+    world.gateway.store.close()
+
+
+def test_keys_are_listed_rotated_and_revoked(deployed: tuple[World, list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    world, config = deployed
+    listed = run(capsys, "keys", "list", *config)
+    assert sorted(key["alg"] for key in listed) == sorted(jose.ALGORITHMS) and {key["state"] for key in listed} == {"signs"}
+    made = run(capsys, "keys", "rotate", *config)["kids"]
+    states = {key["kid"]: key["state"] for key in run(capsys, "keys", "list", *config)}
+    assert {states[kid] for kid in made} == {"next"} and len(states) == 8
+    assert main(["keys", "rotate", "--now", *config]) == 0 and "sign from now on" in capsys.readouterr().out
+    token = world.machine_token()
+    kid = jose.peek(token)[0]["kid"]
+    assert kid in made and world.call(token).status_code == 200
+    assert run(capsys, "keys", "revoke", kid, *config)["revoked"] is True
+    assert world.call(token).status_code == 401 and world.call(world.machine_token()).status_code == 200
+    after = {key["kid"]: key for key in run(capsys, "keys", "list", *config)}
+    assert after[kid]["state"] == "revoked" and after[kid]["kept_until"] is not None
+    assert main(["keys", "list", *config]) == 0
+    text = capsys.readouterr().out
+    assert "revoked" in text and "retired" in text and '"d"' not in text
+    assert main(["keys", "revoke", "nobody", *config]) == 1
+    assert "no such key" in capsys.readouterr().err
+
+
+def test_sessions_are_listed_and_ended(
+    deployed: tuple[World, list[str]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, config = deployed
+    receiver = Receiver(monkeypatch)
+    world.confidential = world.clients.update(world.confidential, {"backchannel_logout_uri": BACK}, 0)
+    browser, tokens = signed_in(world, scope="openid read")
+    other, _ = signed_in(world)
+    listed = run(capsys, "session", "list", "--user", "ann", *config)
+    assert [session["username"] for session in listed] == ["ann", "ann"]
+    sid = jose.peek(tokens["id_token"])[1]["sid"]
+    assert sid in {session["sid"] for session in listed}
+    assert run(capsys, "session", "end", sid, *config) == {"ended": [sid]}
+    assert world.call(tokens["access_token"]).status_code == 401
+    assert browser.open("/authorize/account").location.endswith("/login")
+    assert "You are signed in" in other.open("/authorize/account").text
+    assert len(run(capsys, "session", "end", "--user", "ann", *config)["ended"]) == 1
+    assert run(capsys, "session", "list", *config) == []
+    assert world.gateway.server.jobs.work(world.clock()) == 2 and len(receiver.got) == 2, "the running gateway tells them"
+    for arguments, says in ((["x"], "no such session"), ([], "name one session"), (["x", "--user", "ann"], "name one session")):
+        assert main(["session", "end", *arguments, *config]) == 1
+        assert says in capsys.readouterr().err
+
+
+def test_claims_of_a_person_are_set_and_removed(deployed: tuple[World, list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    _, config = deployed
+    given = ["email=ann@example.com", "email_verified=true", 'address={"locality": "Zürich"}', "name=Ann = Ö"]
+    claims = run(capsys, "user", "set-claims", "ann", *given, *config)["claims"]
+    assert claims == {
+        "email": "ann@example.com",
+        "email_verified": True,
+        "address": {"locality": "Zürich"},
+        "name": "Ann = Ö",
+    }
+    claims = run(capsys, "user", "set-claims", "ann", "email=", "email_verified=", *config)["claims"]
+    assert set(claims) == {"address", "name"}
+    for text, says in (
+        ("sub=x", "is not one of a person"),
+        ("email", "write it as CLAIM=VALUE"),
+        ("ß=1", "is not one"),
+        ("=1", "write"),
+    ):
+        assert main(["user", "set-claims", "ann", text, *config]) == 1
+        assert says in capsys.readouterr().err
+    assert main(["user", "set-claims", "ann", "name=" + "x" * 20_000, *config]) == 1
+
+
+def test_a_registration_with_keys_and_addresses(
+    deployed: tuple[World, list[str]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    _, config = deployed
+    keys = {"keys": [jose.public_of(jose.generate("ES256"), "ES256", "k")]}
+    (tmp_path / "keys.json").write_text(json.dumps(keys))
+    options = [
+        "--token-endpoint-auth-method",
+        "private_key_jwt",
+        "--jwks",
+        f"file:{tmp_path}/keys.json",
+        "--default-max-age",
+        "60",
+    ]
+    made = run(capsys, "client", "create", *options, "--redirect-uri", "https://a.test/cb", "--may-omit-pkce", *config)
+    assert (
+        made["jwks"] == keys and made["default_max_age"] == 60 and "client_secret" not in made and made["may_omit_pkce"] is True
+    )
+    for bad in (["--jwks", "{"], ["--jwks", "file:/no/such"], ["--default-max-age", "x"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(["client", "create", *bad, *config])
+        assert stopped.value.code == 2
+    assert main(["client", "rotate-secret", made["client_id"], *config]) == 1
+    assert "has no secret" in capsys.readouterr().err
+
+
+def check(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, Any]]:
+    main(["check", *arguments, "--json"])
+    findings: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return findings
+
+
+def test_check_tells_what_is_weaker_and_what_cannot_work(
+    deployed: tuple[World, list[str]], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, config = deployed
+    world.clients.update(world.confidential, {"may_omit_pkce": True}, 0)
+    messages = [f"{finding['level']} {finding['message']}" for finding in check(capsys, *config)]
+    assert any("warning" in text and "may omit PKCE" in text and world.confidential.client_id in text for text in messages)
+    file = tmp_path / "bad.toml"
+    file.write_text(
+        '[oauth_gateway]\ndatabase = "sqlite://"\nfeatures = "openid hybrid"\nopenid_claims = "no.such:thing"\n'
+        'fetch_private_networks = ["10.0.0.0/8"]\nsigning_keys = "x"\n'
+    )
+    messages = [f"{finding['level']} {finding['message']}" for finding in check(capsys, "--config", str(file))]
+    for text in (
+        "error openid needs authorization_code",
+        "error openid_claims = 'no.such:thing'",
+        "warning hybrid puts ID tokens",
+        "warning fetch_private_networks lets",
+        "warning without `issuer` clients are not told",
+    ):
+        assert any(message.startswith(text) for message in messages), (text, messages)
