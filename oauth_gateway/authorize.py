@@ -64,7 +64,9 @@ class Authorization:
         if signed_in is None or self._must_sign_in(request, *signed_in):
             if "none" in prompts:
                 raise request.redirected("login_required", "The person has to sign in first.")
-            return self.login.page(exchange, request.params.text, grant=grant)
+            other = signed_in is not None and not self._is_meant(request, signed_in[1])
+            message = "The application asks for another account than the one that is signed in." if other else ""
+            return self.login.page(exchange, request.params.text, grant=grant, message=message)
         session, user = signed_in
         if request.acr is not None and session.acr not in request.acr:
             raise request.redirected("unmet_authentication_requirements", "Nobody can sign in here in this way.")
@@ -84,7 +86,10 @@ class Authorization:
             return True
         if request.max_age is not None and clock.now() - session.auth_time > request.max_age:
             return True
-        return request.subject not in (None, self.server.claims.subject(user.user_id, request.client))
+        return not self._is_meant(request, user)
+
+    def _is_meant(self, request: AuthorizationRequest, user: User) -> bool:
+        return request.subject in (None, self.server.claims.subject(user.user_id, request.client))
 
     def _in_a_frame(self, exchange: Exchange) -> Answer:
         """What a script or frame asked for gets no page, but may learn that it would be needed (prompt=none)."""

@@ -85,7 +85,7 @@ class Claims:
 def sector_of(client: Client) -> str:
     """The host that clients of one sector share (section 8.1)."""
     uri = client.metadata.get("sector_identifier_uri") or next(iter(client.redirect_uris), "")
-    return urlsplit(uri).netloc or client.client_id
+    return urlsplit(uri).hostname or client.client_id
 
 
 def parse_request(text: str) -> dict[str, dict[str, Any]]:

@@ -162,7 +162,7 @@ def check_metadata(metadata: Mapping[str, Any], settings: Settings, had: Sequenc
         MEMBERS[name].check(settings, name, value)
     _check_grants(metadata, settings, had)
     _check_authentication(metadata)
-    hosts = {urlsplit(uri).netloc for uri in metadata["redirect_uris"]}
+    hosts = {urlsplit(uri).hostname for uri in metadata["redirect_uris"]}
     if len(hosts) > 1 and metadata.get("subject_type") == "pairwise" and "sector_identifier_uri" not in metadata:
         raise ConfigurationError("sector_identifier_uri: is needed for pairwise ids where redirect URIs have several hosts")
     if metadata["token_endpoint_auth_method"] != PUBLIC and metadata.get("allowed_origins"):

@@ -450,3 +450,10 @@ def test_request_objects_are_refused_and_said_to_be_unsupported(memory_world: Wo
         assert query_of(answer.location)["error"] == f"{name}_not_supported"
     document = send(world.gateway, "GET", "/.well-known/openid-configuration").json
     assert document["request_parameter_supported"] is document["request_uri_parameter_supported"] is False
+
+
+def test_a_code_of_one_client_never_buys_an_id_token_for_another(world: World) -> None:
+    """R212"""
+    code = world.code(scope="openid")
+    assert world.redeem(code, world.public).json["error"] == "invalid_grant"
+    assert read(world, world.redeem(code).json["id_token"])["aud"] == world.confidential.client_id
