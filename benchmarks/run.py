@@ -1,7 +1,7 @@
 """Requests per second of the protected road against the bare app: `make bench`.
 
 One gunicorn gthread worker on the first core, wrk on the last, interleaved rounds, medians and ratios; CPU per request from
-the worker's own accounting. Needs wrk (Debian: apt install wrk). Writes benchmarks/RESULTS.md.
+the worker's own accounting. Needs wrk (Debian: apt install wrk). Writes its section of benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from oauth_gateway import OAuthGateway
@@ -74,31 +76,48 @@ def prepare(folder: Path) -> dict[str, str]:
 
 def measure(target: str, folder: Path, environ: dict[str, str]) -> tuple[float, float]:
     """Requests per second, and microseconds of the worker's CPU a request."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    with served(target, environ) as (port, master):
+        wait_and_check(port, json.loads((folder / "tokens.json").read_text())[0], target)
+        script = folder / "wrk.lua"
+        script.write_text(SCRIPT % port)
+        return load(script, port, SECONDS, environ, lambda: workers(master))
+
+
+@contextmanager
+def served(target: str, environ: dict[str, str]) -> Iterator[tuple[int, int]]:
+    """Port and master of gunicorn on the first core, with one worker for `target` of systems.py."""
+    port = free_port()
     command = ["taskset", "-c", "0", sys.executable, "-m", "gunicorn", "-c", str(HERE.parent / "gunicorn.conf.py")]
     command += ["--workers", "1", "--bind", f"127.0.0.1:{port}", "--max-requests", "0", "--log-level", "error"]
     server = subprocess.Popen([*command, f"benchmarks.systems:{target}"], env=environ, cwd=HERE.parent, start_new_session=True)
     try:
-        wait_and_check(port, json.loads((folder / "tokens.json").read_text())[0], target)
-        script = folder / "wrk.lua"
-        script.write_text(SCRIPT % port)
-        last = str((os.cpu_count() or 2) - 1)
-        wrk = ["taskset", "-c", last, "wrk", "-t1", "-c8", "-s", str(script)]
-        subprocess.run([*wrk, "-d1s", f"http://127.0.0.1:{port}/"], env=environ, capture_output=True, check=True)
-        before = cpu(server.pid)
-        done = subprocess.run(
-            [*wrk, f"-d{SECONDS}s", f"http://127.0.0.1:{port}/"], env=environ, capture_output=True, text=True, check=True
-        )
-        spent = cpu(server.pid) - before
-        assert "Non-2xx" not in done.stdout, done.stdout
-        requests = int(re.search(r"(\d+) requests in", done.stdout)[1])
-        rate = float(re.search(r"Requests/sec:\s+([0-9.]+)", done.stdout)[1])
-        return rate, spent / requests * 1e6
+        yield port, server.pid
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def load(
+    script: Path, port: int, seconds: int, environ: dict[str, str], servers: Callable[[], list[str]]
+) -> tuple[float, float]:
+    """Requests per second that wrk on the last core gets, and microseconds of CPU of the `servers` a request."""
+    wrk = ["taskset", "-c", str((os.cpu_count() or 2) - 1), "wrk", "-t1", "-c8", "-s", str(script)]
+    address = f"http://127.0.0.1:{port}/"
+    subprocess.run([*wrk, "-d1s", address], env=environ, capture_output=True, check=True)
+    before = cpu(servers())
+    done = subprocess.run([*wrk, f"-d{seconds}s", address], env=environ, capture_output=True, text=True, check=True)
+    spent = cpu(servers()) - before
+    assert "Non-2xx" not in done.stdout, done.stdout
+    requests = int(re.search(r"(\d+) requests in", done.stdout)[1])
+    rate = float(re.search(r"Requests/sec:\s+([0-9.]+)", done.stdout)[1])
+    return rate, spent / requests * 1e6
 
 
 def wait_and_check(port: int, token: str, target: str) -> None:
@@ -121,12 +140,15 @@ def status(port: int, token: str) -> int:
         return error.code
 
 
-def cpu(master: int) -> float:
-    """Seconds of CPU that the workers of gunicorn's master have used."""
-    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+def workers(master: int) -> list[str]:
+    return Path(f"/proc/{master}/task/{master}/children").read_text().split()
+
+
+def cpu(processes: list[str]) -> float:
+    """Seconds of CPU that the processes have used."""
     ticks = 0
-    for child in children:
-        fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+    for process in processes:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
 
@@ -137,8 +159,6 @@ def report(results: dict[str, list[tuple[float, float]]]) -> None:
     shares = {s: statistics.median(rate / b for (rate, _), b in zip(rows, bare, strict=True)) for s, rows in results.items()}
     costs = {system: statistics.median(cost for _, cost in rows) for system, rows in results.items()}
     lines = [
-        "# Results",
-        "",
         f"`make bench`: one gunicorn gthread worker on one core, wrk on another, {TOKENS} tokens, strict revocation on SQLite;",
         f"medians of {ROUNDS} interleaved rounds of {SECONDS} seconds; a share is the median of the shares within a round.",
         "",
@@ -147,9 +167,17 @@ def report(results: dict[str, list[tuple[float, float]]]) -> None:
     ]
     for system, rate in rates.items():
         lines.append(f"| {system} | {rate:.0f} | {shares[system]:.3f} | {costs[system]:.1f} |")
-    text = "\n".join(lines) + "\n"
-    (HERE / "RESULTS.md").write_text(text)
-    print(text)
+    write("The protected road", lines)
+
+
+def write(heading: str, lines: list[str]) -> None:
+    """Print the section `heading`, and put it into RESULTS.md in place of the one that is there."""
+    print("\n".join(lines))
+    file = HERE / "RESULTS.md"
+    title, *sections = file.read_text().split("\n## ")
+    kept = {section.partition("\n")[0]: section.strip() for section in sections}
+    kept[heading] = "\n".join([heading, "", *lines])
+    file.write_text("\n\n## ".join([title.strip(), *kept.values()]) + "\n")
 
 
 if __name__ == "__main__":

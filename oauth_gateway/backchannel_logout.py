@@ -52,7 +52,7 @@ class BackchannelLogout:
             "iss": self._server.settings.issuer,
             "aud": client.client_id,
             "sub": job.payload["subject"],
-            "sid": job.payload["sid"],
+            "sid": self._server.claims.session(job.payload["sid"], client),
             "iat": int(now),
             "exp": int(now) + TOKEN_SECONDS,
             "jti": secrets.token_urlsafe(16),

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from . import redirects
 from .errors import OAuthError
 from .models import Client, User
 from .naming import named
 from .settings import Settings
 from .store import Store
-from .users import RESERVED_CLAIMS
+from .values import RESERVED_CLAIMS
 
 SCOPE_CLAIMS = {
     "profile": (
@@ -65,27 +66,33 @@ class Claims:
             known.update(self._source(user) or {})
         return {name: value for name, value in known.items() if name in wanted and value not in (None, "", [], {})}
 
-    def asked(self, user: User, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The claims that a request names one by one, of those that some scope brings, for only these are asked about; one that
-        is wanted with another value is left out (section 5.5.1).
+    def asked(self, user: User, request: Mapping[str, Any], allowed: Iterable[str]) -> dict[str, Any]:
+        """The claims that a request names one by one, of those that the scopes `allowed` to the client bring; one that is
+        wanted with another value is left out (section 5.5.1).
         """
-        found = self.of(user, request.keys() & set(self.supported))
+        found = self.of(user, request.keys() & self.names(allowed))
         return {name: value for name, value in found.items() if _fits(request[name], value)}
 
     def subject(self, user_id: str, client: Client) -> str:
         """What `client` knows the person by (section 8): the user_id, or an own one for each sector."""
-        if client.metadata.get("subject_type") != "pairwise":
-            return user_id
+        return self._pairwise(user_id, client) if client.is_pairwise else user_id
+
+    def session(self, sid: str, client: Client) -> str:
+        """What `client` knows a login session by: else clients could tell by it that they have the same person."""
+        return self._pairwise(f"session {sid}", client) if client.is_pairwise else sid
+
+    def _pairwise(self, text: str, client: Client) -> str:
         if self._salt is None:
             self._salt = bytes.fromhex(self._store.set_meta("pairwise_salt", secrets.token_hex(32)))
-        text = f"{sector_of(client)}\n{user_id}".encode()
-        return base64.urlsafe_b64encode(hashlib.sha256(self._salt + text).digest()).rstrip(b"=").decode()
+        made = hashlib.sha256(self._salt + f"{sector_of(client)}\n{text}".encode()).digest()
+        return base64.urlsafe_b64encode(made).rstrip(b"=").decode()
 
 
 def sector_of(client: Client) -> str:
     """The host that clients of one sector share (section 8.1)."""
     uri = client.metadata.get("sector_identifier_uri") or next(iter(client.redirect_uris), "")
-    return urlsplit(uri).hostname or client.client_id
+    host = urlsplit(uri).hostname
+    return client.client_id if host is None or redirects.is_loopback(uri) else host  # any app may be at 127.0.0.1
 
 
 def parse_request(text: str) -> dict[str, dict[str, Any]]:
@@ -109,8 +116,20 @@ def parse_request(text: str) -> dict[str, dict[str, Any]]:
             if not (how is None or isinstance(how, dict)) or len(name) > 100:
                 raise OAuthError("invalid_request", "A claim in the parameter claims must be null or an object.")
         if wanted:
-            found[place] = wanted
+            found[place] = {name: _understood(how) for name, how in wanted.items()}
     return found
+
+
+def _understood(how: Any) -> dict[str, Any] | None:
+    """The members that have a meaning (section 5.5.1): what else is there need not be kept."""
+    if how is None:
+        return None
+    kept: dict[str, Any] = {"essential": True} if how.get("essential") is True else {}
+    if isinstance(how.get("value"), (str, int, float, bool)):
+        kept["value"] = how["value"]
+    if isinstance(how.get("values"), list):
+        kept["values"] = [value for value in how["values"][:MOST_ASKED] if isinstance(value, (str, int, float, bool))]
+    return kept
 
 
 def wanted_values(how: Any) -> list[Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ def issue_code(
     A decision that comes again while its code is unredeemed gives the same code; raises OAuthError 409 afterwards.
     """
     now = clock.now()
-    decision = request.decision or Decision(server.users.known(person, now), b"", new_number(), remember=True)
+    decision = request.decision or vouched(server, request, person, now)
     text, credential = server.sealer.issue("ac", decision.number, decision.seed or None)
     grant, agreed = new_grant(server, request, decision, redirect_uri, now)
     challenge = request.params.get("code_challenge")
@@ -57,9 +57,25 @@ def issue_code(
         raise OAuthError("login_required", "The person signed out meanwhile.")
     else:
         known = server.store.code(credential.number, credential.digest)
-        if known is None or known.redeemed is not None or known.expires <= now:
+        lost = [new for new in tokens if server.store.token(new.number, new.digest)[0] is None]  # a JWT cannot be made again
+        if known is None or known.redeemed is not None or known.expires <= now or lost:
             raise OAuthError("invalid_request", "This request was answered before.", 409)
     return text, grant
+
+
+def vouched(server: AuthorizationServer, request: AuthorizationRequest, person: Any, now: float) -> Decision:
+    """The decision of somebody whom the application vouches for: a mapping may say when they signed in (`auth_time`).
+
+    Raises OAuthError where the request wants somebody else, or a login of which nothing is known.
+    """
+    user = server.users.known(person, now)
+    given = person.get("auth_time") if isinstance(person, Mapping) else None
+    auth_time = None if given is None else float(given)
+    if request.subject not in (None, server.claims.subject(user.user_id, request.client)):
+        raise OAuthError("login_required", "The request is for somebody else.")
+    if request.max_age is not None and (auth_time is None or now - auth_time > request.max_age):
+        raise OAuthError("login_required", "The person did not sign in recently.")
+    return Decision(user, b"", new_number(), remember=True, auth_time=auth_time)
 
 
 def _notice_a_constant_challenge(

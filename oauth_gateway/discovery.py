@@ -32,13 +32,24 @@ def document_answer(exchange: Exchange, body: Callable[[], bytes], kind: str = "
 
 
 def well_known(server: AuthorizationServer, name: str, make: Make, identifier: str | None) -> None:
+    """Serve what `make` gives as a document of that name."""
+    serve_document(server, name, _Document(server, make), identifier)
+
+
+def serve_document(
+    server: AuthorizationServer,
+    name: str,
+    handler: Callable[[Exchange], Answer],
+    identifier: str | None,
+    member: str | None = None,
+) -> None:
     """Serve a document below /.well-known/, also with the identifier's path behind the name (RFC 8414 section 3.1) and
     before it (OpenID Connect Discovery section 4).
     """
-    handler, place = _Document(server, make), f"/.well-known/{name}"
+    place = f"/.well-known/{name}"
     path = urlsplit(identifier or "").path.rstrip("/") if identifier and "://" in identifier else ""
-    for address in {place, place + path, path + place}:
-        server.endpoint(address, handler, methods="GET HEAD OPTIONS", anywhere=True)
+    for address in {place + path, path + place, place}:
+        server.endpoint(address, handler, member if address == place else None, methods="GET HEAD OPTIONS", anywhere=True)
 
 
 def server_document(server: AuthorizationServer, exchange: Exchange) -> dict[str, Any]:

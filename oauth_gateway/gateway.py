@@ -75,6 +75,7 @@ class OAuthGateway:
             size=settings.cache_size,
             grace=settings.revocation,
             effective=lambda scopes: self.server.scopes.effective(scopes),
+            forget_keys=deployment.keys.forget,
         )
         self._cors = Cors(self.store)
         served = "metadata" in settings.features

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 from . import clock
@@ -17,12 +18,13 @@ DEFAULT_ALGORITHM = "RS256"
 
 
 class IdTokens:
-    """Makes ID tokens and recognises them again."""
+    """Makes ID tokens and recognises them again; `allowed` gives the scopes that a client may ask for."""
 
-    def __init__(self, store: Store, keys: Keys, claims: Claims) -> None:
+    def __init__(self, store: Store, keys: Keys, claims: Claims, allowed: Callable[[Client], frozenset[str]]) -> None:
         self._store = store
         self._keys = keys
         self._claims = claims
+        self._allowed = allowed
 
     def make(self, issue: Issue, *, nonce: str | None = None, code: str | None = None) -> str:
         """The ID token that goes with an answer: bound to its access token and code where it has them (section 3.3.2.11)."""
@@ -40,19 +42,19 @@ class IdTokens:
             "nonce": nonce,
             "acr": grant.acr,
             "amr": list(grant.amr) or None,
-            "sid": grant.session,
+            "sid": None if grant.session is None else self._claims.session(grant.session, client),
             "at_hash": _half_hash(issue.answer.get("access_token"), algorithm),
             "c_hash": _half_hash(code, algorithm),
         }
         wanted = grant.asked.get("id_token", {})
         user = self._store.user(grant.user_id) if wanted else None
-        more = self._claims.asked(user, wanted) if user else {}
+        more = self._claims.asked(user, wanted, self._allowed(client)) if user else {}
         made = {**more, **{name: value for name, value in claims.items() if value is not None}}
         return self._keys.sign(algorithm, "JWT", made, now)
 
     def recognise(self, text: str, issuer: str) -> dict[str, Any] | None:
         """The claims of an ID token that we issued, expired or not: a hint at who is meant, never proof of it."""
-        found = self._keys.verify(text, clock.now())
+        found = self._keys.verify(text, clock.now(), hint=True)
         if found is None or found[0].get("typ") != "JWT":
             return None
         claims = found[1]

@@ -7,15 +7,14 @@ requests on the protocol road, never before a fork, and ends when there is nothi
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from . import clock
 from .errors import StoreUnavailable
+from .forks import reset_in_children
 from .models import Job
 from .store import Store
 
@@ -24,7 +23,6 @@ LOOK_SECONDS = 15.0  # between looks for what other processes left
 LEASE_SECONDS = 60.0
 AT_ONCE = 4  # so that one that is slow does not hold up the others
 DELAYS = (10, 60, 300, 1800, 7200, 21600, 43200)  # seconds after each attempt that failed; then it is given up
-_every: weakref.WeakSet[Jobs] = weakref.WeakSet()
 
 
 class JobFailed(Exception):
@@ -37,7 +35,7 @@ class Jobs:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._handlers: dict[str, tuple[Callable[[Job, float], None], Callable[[Job], None]]] = {}
-        _every.add(self)
+        reset_in_children(self)
         self.reset()
 
     def reset(self) -> None:
@@ -65,32 +63,32 @@ class Jobs:
         self._look_again = 0.0
         self.start()
 
-    def work(self, now: float) -> int:
+    def work(self) -> int:
         """Do what is due and say how much that was."""
         done = 0
-        while jobs := self._store.take_jobs(now, now + LEASE_SECONDS, AT_ONCE):
+        while jobs := self._store.take_jobs(clock.now(), clock.now() + LEASE_SECONDS, AT_ONCE):
             if len(jobs) == 1:
-                self._do(jobs[0], now)
+                self._do(jobs[0])
             else:
                 with ThreadPoolExecutor(AT_ONCE) as pool:
-                    list(pool.map(lambda job: self._do(job, now), jobs))
+                    list(pool.map(self._do, jobs))
             done += len(jobs)
         return done
 
-    def _do(self, job: Job, now: float) -> None:
+    def _do(self, job: Job) -> None:
         do, gave_up = self._handlers.get(job.name, (None, None))
         try:
             if do is not None:
-                do(job, now)
+                do(job, clock.now())
         except Exception as error:
             if not isinstance(error, JobFailed):
                 log.exception("the job %s failed", job.name)
             if job.attempts <= len(DELAYS):
-                self._store.postpone_job(job.id, now + DELAYS[job.attempts - 1])
+                self._store.postpone_job(job, clock.now() + DELAYS[job.attempts - 1])
                 return
             if gave_up is not None:
                 gave_up(job)
-        self._store.finish_job(job.id)
+        self._store.finish_job(job)
 
     def _run(self) -> None:
         """Work until there is nothing left to do, not even later."""
@@ -98,7 +96,7 @@ class Jobs:
             self._wake.clear()
             wait: float | None = LOOK_SECONDS
             try:
-                self.work(clock.now())
+                self.work()
                 soonest = self._store.next_job()
                 wait = None if soonest is None else min(max(soonest - clock.now(), 0.1), LOOK_SECONDS)
             except StoreUnavailable as error:
@@ -113,11 +111,3 @@ class Jobs:
                         return
             else:
                 self._wake.wait(wait)
-
-
-def _reset_all() -> None:
-    for jobs in list(_every):
-        jobs.reset()
-
-
-os.register_at_fork(after_in_child=_reset_all)

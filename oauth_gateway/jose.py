@@ -21,6 +21,7 @@ warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)
 
 Key = RSAKey | ECKey | OKPKey | OctKey
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
+LEAST_RSA_BITS = 2048  # RFC 7518 section 3.3
 LONGEST = 16_384  # characters of a token that is looked at
 MOST_DEPTH = 16  # of its claims
 _MADE_OF: dict[str, tuple[str, str | int]] = {
@@ -57,6 +58,18 @@ def load(data: Mapping[str, Any] | bytes) -> Key:
     raise JoseRefused("neither an RSA, an EC nor an Ed25519 key in PEM")
 
 
+def load_public(data: Any) -> Key:
+    """A key of somebody else's in a JWK; raises JoseRefused where it is weak, secret or private."""
+    if not isinstance(data, Mapping) or data.get("kty") == "oct":
+        raise JoseRefused("not a public key")
+    key = load(data)
+    if key.is_private:
+        raise JoseRefused("not a public key; never hand a private one to a server")
+    if isinstance(key, RSAKey) and key.raw_value.key_size < LEAST_RSA_BITS:
+        raise JoseRefused(f"an RSA key of fewer than {LEAST_RSA_BITS} bits")
+    return key
+
+
 def secret_key(secret: str) -> Key:
     """A client secret as the key of an HMAC (OpenID Connect Core section 10.1)."""
     return OctKey.import_key(secret)
@@ -70,8 +83,8 @@ def algorithm_of(key: Key) -> str:
     algorithm = "EdDSA" if algorithm == "Ed25519" else algorithm
     if usual is None or algorithm not in ({usual, "PS256"} if usual == "RS256" else {usual}):
         raise JoseRefused("must be an RSA, P-256 or Ed25519 key for RS256, PS256, ES256 or EdDSA")
-    if isinstance(key, RSAKey) and key.raw_value.key_size < 2048:
-        raise JoseRefused("an RSA key must have 2048 bits or more")
+    if isinstance(key, RSAKey) and key.raw_value.key_size < LEAST_RSA_BITS:
+        raise JoseRefused(f"an RSA key must have {LEAST_RSA_BITS} bits or more")
     if data.get("use", "sig") != "sig":
         raise JoseRefused("its `use` must be sig")
     return str(algorithm)
@@ -98,12 +111,13 @@ def peek(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
         raise JoseRefused("not a signed JWT")
     try:
         made = jws.extract_compact(text.encode())
-        claims = json.loads(made.payload, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
-    except (JoseError, ValueError, RecursionError, TypeError) as error:
+        header, claims = made.headers(), json.loads(made.payload, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        json.dumps([header, claims], ensure_ascii=False).encode()  # no half of a surrogate pair in it
+    except (JoseError, ValueError, RecursionError, TypeError, AttributeError) as error:
         raise JoseRefused(f"not a signed JWT ({type(error).__name__})") from None
-    if not isinstance(claims, dict):
-        raise JoseRefused("its claims are not an object")
-    return made.headers(), claims
+    if not isinstance(header, dict) or not isinstance(claims, dict) or _depth(claims) > MOST_DEPTH:
+        raise JoseRefused("header and claims must be objects, and not nested deeply")
+    return header, claims
 
 
 def verify(text: str, key: Key, algorithms: Collection[str]) -> dict[str, Any]:
@@ -128,9 +142,9 @@ def verify_with(text: str, keys: Any, algorithms: Collection[str]) -> dict[str, 
     found = keys.get("keys") if isinstance(keys, Mapping) else None
     candidates = []
     for data in found if isinstance(found, list) else ():
-        if isinstance(data, Mapping) and data.get("kty") != "oct" and (kid is None or data.get("kid") == kid):
+        if isinstance(data, Mapping) and (kid is None or data.get("kid") == kid):
             try:
-                candidates.append(load(data))
+                candidates.append(load_public(data))
             except JoseRefused:
                 continue
     for key in candidates[:10]:
@@ -145,6 +159,16 @@ def verify_with(text: str, keys: Any, algorithms: Collection[str]) -> dict[str, 
 
 class UnknownKey(JoseRefused):
     """The key set has no key with the token's kid."""
+
+
+def _depth(value: Any) -> int:
+    """How deeply it is nested, at most one more than is allowed."""
+    level, depth = [value], 0
+    while level and depth <= MOST_DEPTH:
+        inner = [item for each in level for item in (each.values() if isinstance(each, dict) else each)]
+        level = [item for item in inner if isinstance(item, (dict, list))]
+        depth += 1
+    return depth
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 
 from . import clock
-from .discovery import document_answer
+from .discovery import document_answer, serve_document
 from .exchange import Answer, Exchange
 from .server import AuthorizationServer
-
-PATH = "/.well-known/jwks.json"
 
 
 def install(server: AuthorizationServer) -> None:
@@ -18,7 +16,7 @@ def install(server: AuthorizationServer) -> None:
     def answer(exchange: Exchange) -> Answer:
         return document_answer(exchange, lambda: _document(server), "application/jwk-set+json")
 
-    server.endpoint(PATH, answer, "jwks_uri", methods="GET HEAD OPTIONS", anywhere=True)
+    serve_document(server, "jwks.json", answer, server.settings.issuer, "jwks_uri")
 
 
 def _document(server: AuthorizationServer) -> bytes:

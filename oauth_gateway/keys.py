@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
-import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import clock, jose
 from .errors import ConfigurationError, StoreUnavailable
+from .forks import reset_in_children
 from .jose import ALGORITHMS, JoseRefused
 from .models import SigningKey
 from .sealing import Sealer
@@ -29,16 +28,20 @@ LEAD = 600  # seconds; twice the age for which the JWK Set may be kept (see `jwk
 READ_SECONDS = 60  # after which the keys are read again though nothing was said to have changed
 SKEW = 60  # seconds by which clocks may differ
 ID_TOKEN_SECONDS = 3600
-_every: weakref.WeakSet[Keys] = weakref.WeakSet()
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """The keys at one moment, with the private ones opened; `ends` is when the oldest is of no more use."""
+    """The keys at one moment, with the private ones opened; `until` says when those that have a successor are of no more use.
+
+    It holds for the store's `epoch` and until it is `due` to be read again.
+    """
 
     stored: tuple[SigningKey, ...]
     opened: Mapping[str, jose.Key] = field(repr=False)
     until: Mapping[str, float]
+    epoch: bytes = b""
+    due: float = 0.0
 
 
 class Keys:
@@ -48,19 +51,19 @@ class Keys:
         self._store = store
         self._sealer = sealer
         self._lifetime = settings.signing_key_lifetime
+        self._hinted = settings.session_lifetime  # seconds for which ID tokens of a dropped key still tell whom they name
         self._longest = max(ID_TOKEN_SECONDS, settings.access_token_lifetime)
         self._own = own_keys(settings.signing_keys)
         self._algorithms = {key.algorithm for key in self._own.stored}
         self._started = clock.now()
-        _every.add(self)
+        reset_in_children(self)
         self.reset()
 
     def reset(self) -> None:
         """Know nothing: at first and in a forked child."""
         self._lock = threading.Lock()
         self._known: _Known | None = None
-        self._epoch = b""
-        self._due = 0.0
+        self._forgotten = 0
 
     def prepare(self, now: float) -> None:
         """Make what is missing, exactly once whoever starts together; raises ConfigurationError for keys that do not open."""
@@ -68,9 +71,16 @@ class Keys:
         for algorithm in ALGORITHMS:
             if algorithm not in found:
                 self._make(algorithm, 0, now, now)
-        self._read(now)
+        self.forget()
         for key in self._known_at(now).stored:
             self._keep_up(key, now)
+
+    def forget(self) -> None:
+        """Something about keys was changed: read them again before they are used."""
+        self._forgotten += 1
+        known = self._known
+        if known is not None:
+            self._known = replace(known, due=0.0)
 
     def signing(self, algorithm: str, now: float) -> SigningKey:
         """The key that signs with `algorithm` now; raises LookupError where there is none."""
@@ -88,11 +98,15 @@ class Keys:
         key = self.signing(algorithm, now)
         return jose.encode(self._known_at(now).opened[key.kid], algorithm, key.kid, typ, claims)
 
-    def verify(self, text: str, now: float) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """Header and claims of a JWT that one of our living keys signed, else None; times are not looked at."""
+    def verify(self, text: str, now: float, *, hint: bool = False) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Header and claims of a JWT that one of our living keys signed, else None; times are not looked at.
+
+        A `hint` opens nothing: it may be signed by a key that was dropped while a login session may still live.
+        """
         try:
             header, _ = jose.peek(text)
-            key = next((key for key in self._living(now) if key.kid == header.get("kid")), None)
+            keys = self._living(now, self._hinted if hint else 0)
+            key = next((key for key in keys if key.kid == header.get("kid")), None)
             if key is None or header.get("alg") != key.algorithm:
                 return None
             return header, jose.verify(text, self._known_at(now).opened[key.kid], [key.algorithm])
@@ -141,32 +155,32 @@ class Keys:
 
     # -- what this process knows
 
-    def _living(self, now: float) -> list[SigningKey]:
+    def _living(self, now: float, longer: float = 0) -> list[SigningKey]:
         known = self._known_at(now)
-        return [key for key in known.stored if not key.revoked and known.until.get(key.kid, now + 1) > now]
+        return [key for key in known.stored if not key.revoked and known.until.get(key.kid, now + 1) + longer > now]
 
     def _known_at(self, now: float) -> _Known:
-        epoch = self._store.epoch()
+        epoch = self._store.epoch()  # before the keys: what comes in between is seen the next time
         known = self._known
-        if known is None or epoch != self._epoch or now >= self._due:
+        if known is None or epoch != known.epoch or now >= known.due:
             try:
                 with self._lock:
-                    known = self._read(now)
-                    self._epoch = epoch  # read before the keys: what comes in between is seen the next time
+                    known = self._read(epoch, now)
             except StoreUnavailable:
                 if known is None:
                     raise
                 log.warning("the signing keys could not be read again")  # whatever they are used for asks the store too
         return known
 
-    def _read(self, now: float) -> _Known:
-        before = self._known.opened if self._known else {}
+    def _read(self, epoch: bytes, now: float) -> _Known:
+        before, forgotten = self._known.opened if self._known else {}, self._forgotten
         stored = tuple(self._store.signing_keys())
         opened = dict(self._own.opened)
         for key in stored:
             opened[key.kid] = before.get(key.kid) or self._open(key)
-        known = _Known((*stored, *self._own.stored), opened, self._ends(stored))
-        self._known, self._due = known, now + READ_SECONDS
+        known = _Known((*stored, *self._own.stored), opened, self._ends(stored), epoch, now + READ_SECONDS)
+        # changed while it was read: good for this time only
+        self._known = known if forgotten == self._forgotten else replace(known, due=0.0)
         return known
 
     def _open(self, key: SigningKey) -> jose.Key:
@@ -201,7 +215,7 @@ class Keys:
     def _keep_up(self, key: SigningKey, now: float) -> None:
         """Seal again under a newer secret, remember a longer lifetime, drop what is of no more use."""
         known = self._known_at(now)
-        if known.until.get(key.kid, now + 1) <= now:
+        if known.until.get(key.kid, now + 1) + self._hinted <= now:
             self._store.delete_key(key.kid)
             return
         if not key.sealed or key.revoked:
@@ -242,11 +256,3 @@ def own_keys(documents: tuple[str, ...]) -> _Known:
         opened[kid] = key
         stored.append(SigningKey(kid, algorithm, number, jose.public_of(key, algorithm, kid), b"", 0, 0, 0))
     return _Known(tuple(stored), opened, {})
-
-
-def _reset_all() -> None:
-    for keys in list(_every):
-        keys.reset()
-
-
-os.register_at_fork(after_in_child=_reset_all)

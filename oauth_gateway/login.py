@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -14,6 +15,7 @@ from .navigation import refuse_unless_navigation, refuse_unless_same_origin, see
 from .request import AuthorizationRequest
 from .server import AuthorizationServer
 from .sessions import Sessions, new_value, read_cookie, set_cookie
+from .store import Ended
 
 MOST_QUERY = 4000  # characters; longer request lines are refused by servers anyway
 SETTLED = 300  # seconds for which a login counts as done for the request that asked for it
@@ -81,15 +83,16 @@ class Login:
             )
         if user is None:
             return self.page(exchange, following, message="Name or password is not right.", name=name, status=400)
-        value = self.sessions.start(user, cookie, now)
+        value, ended = self.sessions.start(user, cookie, now)
+        if ended is not None:
+            self.server.jobs.hint()
         self.server.events.emit("user.login", user_id=user.user_id, address=exchange.address, method="pwd")
         cookie_name, secure = exchange.cookie
         header = set_cookie(cookie_name, value, secure=secure, lifetime=self.server.settings.session_lifetime)
-        if not following:
-            return self.start(exchange, following, header)
-        grant = self._validated(exchange, following)
+        grant = self._validated(exchange, following) if following else None
         # what asked for this login is done; whoever needs proof of it reads auth_time
-        return self.start(exchange, settled(following, grant.request.client if grant else None), header)
+        asked = settled(following, grant.request.client if grant else None) if following else ""
+        return self.past_parties(exchange, ended, self.start(exchange, asked, header))
 
     def page(
         self,
@@ -128,6 +131,23 @@ class Login:
         except OAuthError:
             return None  # /authorize will say so after the login
 
+    def past_parties(self, exchange: Exchange, ended: Ended | None, answer: Answer, last: str = "") -> Answer:
+        """The answer, or a page that tells the relying parties of a session that has ended, within the browser, and goes on
+        where the answer leads, or to `last` (OpenID Connect Front-Channel Logout section 3).
+        """
+        frames = []
+        for party in ended.parties if ended else ():
+            client = self.server.store.client_numbered(party.client)
+            uri = client.metadata.get("frontchannel_logout_uri") if client and client.disabled is None else None
+            if ended and client and uri:
+                query = urlencode({"iss": exchange.base, "sid": self.server.claims.session(ended.session.sid, client)})
+                frames.append(f"{uri}{'&' if '?' in uri else '?'}{query}")
+        goes_to = dict(answer.headers).get("Location", last)
+        if not frames or not goes_to:
+            return answer
+        cookies = tuple(header for header in answer.headers if header[0] == "Set-Cookie")
+        return self.server.pages.render("signing_out", headers=cookies, frames=frames, goes_to=goes_to)
+
     def account_page(self, exchange: Exchange, session: Session, user: User) -> Answer:
         """Who is signed in here, and where else they are."""
         cookie, now = self.cookie(exchange) or "", clock.now()
@@ -165,6 +185,6 @@ def settled(query: str, client: Client | None) -> str:
     prompts = [word for word in found.get("prompt", "").split() if word != "login"]
     usual = client.metadata.get("default_max_age") if client else None
     age = found.get("max_age", "" if usual is None else str(usual))
-    changed = {"prompt": " ".join(prompts), "max_age": str(max(int(age), SETTLED)) if age.isdigit() else age}
+    changed = {"prompt": " ".join(prompts), "max_age": str(max(int(age), SETTLED)) if re.fullmatch("[0-9]{1,10}", age) else age}
     pairs = [(name, value) for name, values in found.every.items() for value in values if name not in changed]
     return urlencode([*pairs, *((name, value) for name, value in changed.items() if value)])

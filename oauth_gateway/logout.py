@@ -7,6 +7,7 @@ Connect Front-Channel Logout 1.0); the others are told behind it (`backchannel_l
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -21,6 +22,7 @@ from .server import AuthorizationServer
 from .sessions import set_cookie
 from .store import Ended
 
+log = logging.getLogger("oauth_gateway")
 PATH = "/authorize/logout"
 
 
@@ -56,7 +58,7 @@ class Logout:
         signed_in = self.login.signed_in(exchange)
         if signed_in is None:
             return self._leave(exchange, wanted if wanted.hint else Wanted(), None)
-        if self._is_of_this_session(wanted, *signed_in):
+        if exchange.method == "GET" and self._is_of_this_session(wanted, *signed_in):
             return self._end(exchange, wanted)
         return self._ask(exchange, asked, wanted, signed_in[1])
 
@@ -66,13 +68,14 @@ class Logout:
         hint, client_id, text = None, query.get("client_id"), query.get("id_token_hint")
         if text is not None:
             hint = self.server.id_tokens.recognise(text, exchange.base)
-            if hint is None:
-                raise OAuthError("invalid_request", "id_token_hint is not an ID token that was issued here.")
+            if hint is None:  # too old, or not ours: as good as none, and whoever sent it is not gone back to
+                log.info("id_token_hint of a logout is not an ID token that was issued here")
+                return Wanted()
             if client_id not in (None, hint["aud"]):
                 raise OAuthError("invalid_request", "id_token_hint is not one of this client.")
             client_id = hint["aud"]
         client = self.server.query_client(client_id) if client_id is not None else None
-        if client_id is not None and client is None:
+        if client is None and client_id is not None and hint is None:
             raise OAuthError("invalid_request", "This client is not known here.")
         asked = query.get("post_logout_redirect_uri")
         if asked is None or client is None:  # an address that nobody stands for is not gone to
@@ -87,10 +90,12 @@ class Logout:
         return Wanted(client, hint, goes_to)
 
     def _is_of_this_session(self, wanted: Wanted, session: Session, user: User) -> bool:
+        """Whether the ID token is of this person and this login: one of another browser's is no reason to end this one."""
         if wanted.hint is None or wanted.client is None:
             return False
-        same_person: bool = wanted.hint["sub"] == self.server.claims.subject(user.user_id, wanted.client)
-        return same_person
+        claims = self.server.claims
+        person, sid = claims.subject(user.user_id, wanted.client), claims.session(session.sid, wanted.client)
+        return bool(wanted.hint["sub"] == person and wanted.hint.get("sid", sid) == sid)
 
     def _ask(self, exchange: Exchange, query: params.Params, wanted: Wanted, user: User) -> Answer:
         return self.server.pages.render(
@@ -127,22 +132,9 @@ class Logout:
         cookie_name, secure = exchange.cookie
         gone = set_cookie(cookie_name, "", secure=secure, lifetime=0)
         if following:
-            return self.login.start(exchange, following, gone)
-        frames = self._frames(exchange, ended) if ended else []
-        if frames:
-            goes_to = wanted.goes_to or exchange.url(PATH)
-            return self.server.pages.render("signing_out", headers=(gone,), frames=frames, goes_to=goes_to)
-        if wanted.goes_to:
-            return see_other(wanted.goes_to, gone)
-        return self.server.pages.render("logged_out", headers=(gone,), login_url=exchange.url("/authorize/login"))
-
-    def _frames(self, exchange: Exchange, ended: Ended) -> list[str]:
-        """The addresses that tell relying parties within the browser (Front-Channel Logout section 3)."""
-        found = []
-        for party in ended.parties:
-            client = self.server.store.client_numbered(party.client)
-            uri = client.metadata.get("frontchannel_logout_uri") if client and client.disabled is None else None
-            if uri:
-                query = urlencode({"iss": exchange.base, "sid": ended.session.sid})
-                found.append(f"{uri}{'&' if '?' in uri else '?'}{query}")
-        return found
+            answer = self.login.start(exchange, following, gone)
+        elif wanted.goes_to:
+            answer = see_other(wanted.goes_to, gone)
+        else:
+            answer = self.server.pages.render("logged_out", headers=(gone,), login_url=exchange.url("/authorize/login"))
+        return self.login.past_parties(exchange, ended, answer, "" if following else exchange.url(PATH))

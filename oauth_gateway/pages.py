@@ -1,4 +1,4 @@
-"""Pages for people: Jinja2 templates with one inline style sheet and no script.
+"""Pages for people: Jinja2 templates with one inline style sheet; two of them have a script of one line.
 
 Every page is one request in all, forbids framing and third-party content, and may lead forms only to ourselves and to the
 client's redirect URI. A folder given as `templates` replaces pages by name; `docs/pages.md` lists what each is given.

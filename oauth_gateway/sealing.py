@@ -92,10 +92,6 @@ class Sealer:
             ]
         )
 
-    def bytes_for(self, purpose: str, text: str) -> bytes:
-        """32 bytes that only a holder of the newest secret can make from `text`."""
-        return hmac.digest(self._keys_for(purpose)[-1], text.encode(), "sha256")
-
     def seal(self, purpose: str, data: bytes, binding: str) -> bytes:
         """`data` encrypted (AES-256-GCM) under the newest secret and `binding`, which opening must present again."""
         nonce = os.urandom(12)

@@ -66,7 +66,7 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
         self.users = Users(store, sealer, self.events)
         self.scopes = ScopePolicy(settings)
         self.claims = Claims(settings, store)
-        self.id_tokens = IdTokens(store, self.keys, self.claims)
+        self.id_tokens = IdTokens(store, self.keys, self.claims, lambda client: self.scopes.allowed(client))
         self.fetcher = Fetcher(settings.fetch_private_networks)
         self.documents = Documents(self.fetcher)
         self.jobs = Jobs(store)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from dataclasses import replace
 
 from .errors import OAuthError
 from .models import Session, User, digest, public_id
@@ -37,25 +38,27 @@ class Sessions:
             return None
         return session, user
 
-    def start(self, user: User, previous: str | None, now: float) -> str:
-        """A session under a new value, which is returned. Who signs in again goes on in the same session; another
-        person's ends.
+    def start(self, user: User, previous: str | None, now: float) -> tuple[str, Ended | None]:
+        """A session under a new value. Who signs in again goes on in the same session; another person's ends, and is returned
+        too.
         """
         value = secrets.token_urlsafe(32)
+        ended: Ended | None = None
         before = None if previous is None else self._store.session(digest(previous), now)
         if before is not None and before.user_id != user.user_id:
-            self._store.end_session(now, digest=before.digest)
+            ended = self._store.end_session(now, digest=before.digest)
             before = None
-        sid = before.sid if before else public_id(new_number()) + secrets.token_hex(8)
-        created, lifetime = before.created if before else now, self._settings.session_lifetime
-        session = Session(digest(value), sid, user.user_id, now, created, now + lifetime, ("pwd",), PASSWORD_ACR)
-        self._store.add_session(session, before.digest if before else None)
+        lifetime, sid = self._settings.session_lifetime, public_id(new_number()) + secrets.token_hex(8)
+        session = Session(digest(value), sid, user.user_id, now, now, now + lifetime, ("pwd",), PASSWORD_ACR)
+        same = replace(session, sid=before.sid, created=before.created) if before else None
+        if before is None or same is None or not self._store.add_session(same, before.digest):  # or ended a moment ago
+            self._store.add_session(session)
         current = self._store.user(user.user_id)
         if current is None or current.password != user.password or current.disabled is not None:
             # changed while this login was verified; a change after this look ends the session itself
             self._store.end_session(now, digest=session.digest)
             raise OAuthError("access_denied", "The account was changed meanwhile. Please sign in again.", 403)
-        return value
+        return value, ended
 
     def end(self, cookie: str, now: float) -> Ended | None:
         """End the session behind the cookie's value; None where there was none."""
@@ -63,7 +66,10 @@ class Sessions:
 
     def of(self, user: User, now: float) -> list[Session]:
         """The person's living sessions, at all browsers."""
-        return [session for session in self._store.sessions(user.user_id) if session.expires > now]
+        found: list[Session] = []
+        while page := self._store.sessions(user.user_id, found[-1].sid if found else ""):
+            found.extend(page)
+        return [session for session in found if session.expires > now]
 
     def end_named(self, user: User, sid: str, now: float) -> bool:
         """End one of the person's own sessions."""

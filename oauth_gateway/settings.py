@@ -191,7 +191,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "signing_keys": values.signing_keys,
     "signing_key_lifetime": values.key_lifetime,
     "openid_claims": values.named_callable,
-    "openid_scope_claims": values.mapping,
+    "openid_scope_claims": values.scope_claims,
     "fetch_private_networks": values.networks,
     "trusted_proxies": values.networks,
     "forward_authorization": values.flag,

@@ -10,9 +10,7 @@ The four rules, each of which was seen to matter under a race:
 from __future__ import annotations
 
 import logging
-import os
 import threading
-import weakref
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,13 +18,13 @@ from dataclasses import replace
 import cachetools
 
 from .errors import StoreUnavailable
+from .forks import reset_in_children
 from .models import Token
 from .sealing import Sealer
 from .store import Store
 
 log = logging.getLogger("oauth_gateway")
 WATCH_SECONDS = 1.0
-_caches: weakref.WeakSet[Tokens] = weakref.WeakSet()
 
 
 class _Evicting(cachetools.FIFOCache):  # type: ignore[type-arg]
@@ -46,7 +44,8 @@ class Tokens:
     """Finds the access token behind an `Authorization` header.
 
     `audience` is the only one accepted; `grace` is None for strict revocation, else the seconds for which remembered
-    tokens are trusted while the store does not answer. `effective` adds what scopes imply.
+    tokens are trusted while the store does not answer. `effective` adds what scopes imply, `forget_keys` is called when a
+    signing key was changed.
     """
 
     def __init__(
@@ -59,6 +58,7 @@ class Tokens:
         size: int,
         grace: int | None,
         effective: Callable[[frozenset[str]], frozenset[str]] = frozenset,
+        forget_keys: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._sealer = sealer
@@ -67,7 +67,8 @@ class Tokens:
         self._size = size
         self._grace = grace
         self._effective = effective
-        _caches.add(self)
+        self._forget_keys = forget_keys
+        reset_in_children(self)
         self.reset()
 
     def reset(self) -> None:
@@ -121,6 +122,8 @@ class Tokens:
         changes = self._store.changes(self._position)
         if not changes.complete:
             self._drop()
+        if not changes.complete or any(kind == "key" for kind, _ in changes.entries):
+            self._forget_keys()  # before the position moves: whoever judges a key from here on reads it anew
         for entry in changes.entries:
             for header in self._index.pop(entry, ()):
                 self._forget(header)
@@ -157,6 +160,7 @@ class Tokens:
         if header in self._hits:
             with self._lock:
                 self._forget(header)  # it expired
+        position = self._position  # before the signature is judged: a key may be revoked at any moment
         credential = self._sealer.recognise(header[7:].lstrip(" "))
         if credential is None or not credential.may_be("at"):
             return None
@@ -165,7 +169,7 @@ class Tokens:
             return None
         token = replace(token, issuer=self._issuer, grant=None, scopes=self._effective(token.scopes), kid=credential.kid)
         with self._lock:
-            if self._position <= head:
+            if self._position == position <= head:
                 self._order[header] = token
                 self._hits[header] = token
                 for key in _subjects(token):
@@ -185,11 +189,3 @@ def _subjects(token: Token) -> list[tuple[str, str]]:
     if token.kid is not None:
         keys.append(("key", token.kid))
     return keys
-
-
-def _reset_all() -> None:
-    for cache in list(_caches):
-        cache.reset()
-
-
-os.register_at_fork(after_in_child=_reset_all)

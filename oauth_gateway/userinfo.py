@@ -59,7 +59,7 @@ class UserInfo:
         names = server.claims.names(token.scopes)
         told: dict[str, Any] = {
             **server.claims.of(user, names),
-            **server.claims.asked(user, grant.asked.get("userinfo", {})),
+            **server.claims.asked(user, grant.asked.get("userinfo", {}), server.scopes.allowed(client)),
             "sub": grant.subject,
         }
         algorithm = signing_algorithm(client, "userinfo_signed_response_alg")

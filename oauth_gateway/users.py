@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import secrets
 import threading
 import unicodedata
-import weakref
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -23,9 +21,11 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from .errors import ConfigurationError, OAuthError
 from .events import Events
+from .forks import reset_in_children
 from .models import User
 from .sealing import Sealer
 from .store import Store
+from .values import RESERVED_CLAIMS
 
 SOURCE = "builtin"
 APPLICATION = "application"  # who calls the server itself and says who is signed in
@@ -34,9 +34,6 @@ WINDOW = 15 * 60  # seconds
 PER_ADDRESS = 10  # failures for a name from one address in the window
 PER_NAME = 100  # failures for a name from everywhere
 MOST_CLAIMS = 16_384
-RESERVED_CLAIMS = frozenset(  # about a login or a token, never about a person
-    "iss sub aud exp iat nbf jti nonce auth_time acr amr azp sid at_hash c_hash s_hash events cnf client_id scope".split()  # noqa: SIM905
-)
 KNOWN = 90 * 86400  # seconds for which an address that logged in is not locked out by others
 CONCURRENT_HASHES = 2  # each takes a core and 64 MiB for about 0.1 s
 HASH_PATIENCE = 5.0  # seconds to wait for a turn before answering 503
@@ -51,7 +48,7 @@ class Users:
         self._events = events
         self._hasher = PasswordHasher()
         self.reset()
-        _every.add(self)
+        reset_in_children(self)
         self._nobody: str | None = None
 
     def reset(self) -> None:
@@ -105,8 +102,12 @@ class Users:
         for name in claims:
             if name in RESERVED_CLAIMS or not re.fullmatch(r"[\x21-\x7e]{1,100}", name):
                 raise ConfigurationError(f"claim {name!r}: is not one of a person")
-        if len(json.dumps(claims)) > MOST_CLAIMS:
-            raise ConfigurationError(f"claims: must be at most {MOST_CLAIMS} characters of JSON")
+        try:
+            text = json.dumps(claims, allow_nan=False)
+        except (TypeError, ValueError, RecursionError):
+            text = ""
+        if not 0 < len(text) <= MOST_CLAIMS:
+            raise ConfigurationError(f"claims: must be JSON of at most {MOST_CLAIMS} characters")
         changed = replace(user, claims=claims)
         self._store.update_user(changed, now, revoke=False)
         self._events.emit("user.claims_changed", user_id=user.user_id)
@@ -174,17 +175,6 @@ class Users:
             return same and user is not None and len(raw) <= MOST_PASSWORD_BYTES
         finally:
             self._turns.release()
-
-
-_every: weakref.WeakSet[Users] = weakref.WeakSet()
-
-
-def _reset_all() -> None:
-    for users in list(_every):
-        users.reset()
-
-
-os.register_at_fork(after_in_child=_reset_all)
 
 
 def normalise(username: str) -> str:

@@ -28,6 +28,9 @@ DEFAULT_FEATURES = (
 )
 FEATURES = (*DEFAULT_FEATURES[:-1], "hybrid", "implicit", "password", "metadata")
 LONGEST = 100 * 365 * 86400  # seconds
+RESERVED_CLAIMS = frozenset(  # about a login or a token, never about a person
+    "iss sub aud exp iat nbf jti nonce auth_time acr amr azp sid at_hash c_hash s_hash events cnf client_id scope".split()  # noqa: SIM905
+)
 SHORTEST_KEY_LIFETIME = 3600  # seconds
 NAMED = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -168,6 +171,14 @@ def secret(value: Any) -> tuple[bytes, ...]:
     if not secrets:
         raise ValueError("must not be an empty list")
     return tuple(secrets)
+
+
+def scope_claims(value: Any) -> dict[str, str]:
+    found = mapping(value)
+    for scope, names in found.items():
+        if not _SCOPE.match(scope) or not names.split() or RESERVED_CLAIMS.intersection(names.split()):
+            raise ValueError(f"{scope!r}: write a scope and claims of a person, for example 'groups: groups roles'")
+    return found
 
 
 def signing_keys(value: Any) -> tuple[str, ...]:

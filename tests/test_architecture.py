@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "oauth_gateway"
 FLOORS = [
-    {"errors", "clock", "redirects", "jose"},
+    {"errors", "clock", "redirects", "jose", "forks"},
     {"fetch", "naming", "values", "settings", "models", "params", "policy", "sealing", "scopes"},
     {"store"},
     {"events", "tokens", "users", "sessions", "deployment", "keys", "jwt_access_tokens", "claims", "jobs"},

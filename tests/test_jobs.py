@@ -40,7 +40,9 @@ def eventually(condition: Callable[[], object]) -> None:
     raise AssertionError("it did not happen")
 
 
-def test_what_fails_is_tried_again_later_and_given_up_in_the_end(queue: Jobs, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_fails_is_tried_again_later_and_given_up_in_the_end(
+    queue: Jobs, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     """A103: an error that nobody foresaw is no different, and is logged"""
     tried: list[int] = []
     lost: list[Job] = []
@@ -51,18 +53,18 @@ def test_what_fails_is_tried_again_later_and_given_up_in_the_end(queue: Jobs, ca
 
     queue.handle("work", fail, lost.append)
     add(queue)
-    now = NOW
     for delay in (0, *DELAYS):
-        now += delay
-        assert queue.work(now) == 1
+        clock.advance(delay)
+        assert queue.work() == 1
     assert tried == list(range(1, len(DELAYS) + 2)) and len(lost) == 1
-    assert queue.work(now + 10**8) == 0 and "the job work failed" in caplog.text
+    clock.advance(10**8)
+    assert queue.work() == 0 and "the job work failed" in caplog.text
 
 
 def test_a_job_that_nobody_knows_is_dropped(queue: Jobs) -> None:
     queue.handle("work", lambda job, now: None, lambda job: None)
     add(queue, "of a later version")
-    assert queue.work(NOW) == 1 and queue._store.next_job() is None
+    assert queue.work() == 1 and queue._store.next_job() is None
 
 
 def test_the_thread_works_until_nothing_is_left_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:

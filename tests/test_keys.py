@@ -110,7 +110,11 @@ def test_a_key_of_age_is_replaced_by_one_that_was_published_before_it_signs(worl
     assert world.gateway.server.id_tokens.recognise(token, world.base) is not None
     world.clock.advance(10)
     assert kids(world.gateway) == [new], "nothing that it signed can be valid"
-    assert world.gateway.server.id_tokens.recognise(token, world.base) is None
+    hints = world.gateway.server.id_tokens
+    assert hints.recognise(token, world.base) is not None, "a session may live that it names"
+    assert world.gateway.server.keys.verify(token, world.clock()) is None, "but it is good for nothing else"
+    world.clock.advance(14 * DAY)
+    assert hints.recognise(token, world.base) is None
     fresh = open_deployment(world.gateway.settings) if world.gateway.settings.database != "sqlite://" else None
     if fresh:
         assert len([key for key in fresh.store.signing_keys() if key.algorithm == "RS256"]) == 1, "deleted at a start"

@@ -69,7 +69,8 @@ def _check_issuer(settings: Settings) -> Iterator[Finding]:
             text = "is not set: where a proxy terminates TLS, throttles and events see the proxy's address only"
             yield "warning", "trusted_proxies", text
     if settings.issuer_path:
-        where = f"/.well-known/oauth-authorization-server{settings.issuer_path}"
+        names = ["oauth-authorization-server", *(["openid-configuration"] if "openid" in settings.features else [])]
+        where = " and ".join(f"/.well-known/{name}{settings.issuer_path}" for name in names)
         text = f"has a path: the front server must send {where} here too, and strip {settings.issuer_path} or set SCRIPT_NAME"
         yield "warning", "issuer", text
 
@@ -158,11 +159,10 @@ def _check_clients(settings: Settings) -> Iterator[Finding]:
             after = page[-1].number
             for client in page:
                 if client.may_omit_pkce:
-                    yield (
-                        "warning",
-                        "clients",
-                        f"{client.client_id} ({client.name}) may omit PKCE: only its nonce protects its codes",
+                    text = (
+                        f"{client.client_id} ({client.name}) may omit PKCE: only a nonce, if it sends one, protects its codes"
                     )
+                    yield "warning", "clients", text
     except (ConfigurationError, StoreUnavailable):
         return  # told with the database
 

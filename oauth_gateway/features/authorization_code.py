@@ -1,4 +1,4 @@
-"""RFC 6749 section 4.1 with RFC 7636: codes by redirect, PKCE S256 for every client, `iss` in every answer (RFC 9207).
+"""RFC 6749 section 4.1 with RFC 7636: codes by redirect, PKCE S256, `iss` in every answer (RFC 9207).
 
 A code buys tokens once: one transaction marks it redeemed and stores them. A replay that is otherwise valid revokes the
 grant, one by a stranger is refused and revokes nothing, and five wrong verifiers kill the code.

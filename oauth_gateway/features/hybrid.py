@@ -6,6 +6,7 @@ response type; `code id_token` hands out no access token.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from authlib.oauth2.rfc6749.grants import BaseGrant
@@ -13,12 +14,13 @@ from authlib.oauth2.rfc6749.grants.base import AuthorizationEndpointMixin
 
 from .. import authorize, clock
 from ..authorizing import response_type_of
-from ..codes import issue_code
+from ..codes import issue_code, tell
 from ..decision import Decision
-from ..errors import OAuthError
+from ..errors import ConfigurationError, OAuthError
 from ..issuing import Issue
 from ..models import Client, Grant
 from ..request import AuthorizationRequest
+from ..sealing import Credential
 from ..server import AuthorizationServer
 from ..store import NewToken
 
@@ -46,7 +48,7 @@ class HybridGrant(BaseGrant, AuthorizationEndpointMixin):  # type: ignore[misc]
         def beside(grant: Grant, decision: Decision) -> tuple[NewToken, ...]:
             if "token" not in kinds:
                 return ()
-            credential = server.sealer.issue("at", None)
+            credential = _same_again(server, decision)
             minted = server.mint(
                 request.client, grant.scope, now, "implicit", grant, credential=credential, issuer=request.exchange.base
             )
@@ -55,11 +57,21 @@ class HybridGrant(BaseGrant, AuthorizationEndpointMixin):  # type: ignore[misc]
             return rows
 
         code, grant = issue_code(server, request, redirect_uri, grant_user, beside)
+        if made:
+            tell(server, request, "token.issued", grant, scope=grant.scope)
         if "id_token" in kinds:
             issue = Issue(request.client, grant, "hybrid", grant.scope, request.exchange.base, now, made)
             made["id_token"] = server.id_tokens.make(issue, nonce=request.params["nonce"], code=code)
         answer = server.redirect(request, redirect_uri, {"code": code, **made})
         return answer.status, answer.body, answer.headers
+
+
+def _same_again(server: AuthorizationServer, decision: Decision) -> tuple[str, Credential]:
+    """The access token of a decision: the same one where the decision is repeated."""
+    if not decision.seed:
+        return server.sealer.issue("at")
+    derived = hashlib.sha512(decision.seed + b"access token").digest()
+    return server.sealer.issue("at", int.from_bytes(derived[:8], "big") >> 1, derived[32:])
 
 
 def check_nonce(request: AuthorizationRequest, client: Client) -> None:
@@ -74,6 +86,8 @@ def check_nonce(request: AuthorizationRequest, client: Client) -> None:
 
 
 def install(server: AuthorizationServer) -> None:
+    if "id_token_signing_alg_values_supported" not in server.published:
+        raise ConfigurationError("features: hybrid needs openid")
     server.grant(HybridGrant)
     server.check(check_nonce)
     server.metadata(response_types_supported=list(RESPONSE_TYPES), response_modes_supported=["fragment"])

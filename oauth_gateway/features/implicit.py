@@ -11,10 +11,10 @@ from typing import Any
 from authlib.oauth2.rfc6749.grants import ImplicitGrant as AuthlibGrant
 
 from .. import authorize, clock
-from ..decision import Decision, new_grant
+from ..codes import vouched
+from ..decision import new_grant
 from ..errors import OAuthError
 from ..models import public_id
-from ..sealing import new_number
 from ..server import AuthorizationServer
 from ..store import Outcome
 
@@ -27,9 +27,9 @@ class ImplicitGrant(AuthlibGrant):  # type: ignore[misc]
         return uri
 
     def create_authorization_response(self, redirect_uri: str, grant_user: Any) -> tuple[int, bytes, list[Any]]:
-        """Store grant and token; a decision that is repeated at once gives the same token again (section 4.2.2)."""
+        """Store grant and token; a decision that is repeated at once gives the same opaque token again (section 4.2.2)."""
         server, request, now = self.server, self.request, clock.now()
-        decision = request.decision or Decision(server.users.known(grant_user, now), b"", new_number(), remember=True)
+        decision = request.decision or vouched(server, request, grant_user, now)
         grant, agreed = new_grant(server, request, decision, redirect_uri, now)
         credential = server.sealer.issue("at", decision.number, decision.seed or None)
         minted = server.mint(

@@ -6,6 +6,7 @@ other client with a secret about its own tokens. Everything else is answered lik
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint as AuthlibEndpoint
@@ -31,7 +32,10 @@ class IntrospectionEndpoint(AuthlibEndpoint):  # type: ignore[misc]
         token: Token | None = self.server.presented(text)
         if token is None or not token.lives(clock.now(), self.server.settings.audience):
             return None
-        return token if self.check_permission(token, client, request) else None
+        if not self.check_permission(token, client, request):
+            return None
+        hides = client.is_pairwise and not client.may_introspect  # a name would tell what its own ids are there to hide
+        return replace(token, username=None) if hides else token
 
     def check_permission(self, token: Token, client: Client, request: Any) -> bool:
         """Its own tokens, or as a resource server every access token; a refresh token is nobody else's business."""

@@ -42,11 +42,10 @@ class OpenID:
         acr = asked.get("id_token", {}).get("acr")
         if isinstance(acr, dict) and acr.get("essential") is True:
             request.acr = wanted_values(acr)
-        claims = self._server.claims
-        brought = claims.names(request.params["scope"].split())
-        named = {name for wanted in asked.values() for name in wanted}
-        request.claims = frozenset((named & set(claims.supported)) - brought)
-        request.asked = {**asked, **({"nonce": nonce} if nonce else {})}
+        claims, scopes = self._server.claims, self._server.scopes
+        named = {name for wanted in asked.values() for name in wanted} & claims.names(scopes.allowed(client))
+        request.claims = frozenset(named - claims.names(request.params["scope"].split()))
+        request.asked = {"openid": True, **asked, **({"nonce": nonce} if nonce else {})}
 
     def _choose_person(self, request: AuthorizationRequest, asked: dict[str, Any]) -> None:
         """Whom an ID token as a hint, or `sub` among the wanted claims, means."""
@@ -71,7 +70,7 @@ class OpenID:
             return
         if issue.grant_type == "authorization_code":
             issue.answer["id_token"] = self._server.id_tokens.make(issue, nonce=issue.grant.asked.get("nonce"))
-        elif issue.grant_type == "refresh_token":
+        elif issue.grant_type == "refresh_token" and issue.grant.asked.get("openid"):
             issue.answer["id_token"] = self._server.id_tokens.make(issue)
 
 

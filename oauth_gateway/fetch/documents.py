@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import threading
-import weakref
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import cachetools
 
+from ..forks import reset_in_children
 from .destination import Refused
 from .fetcher import Fetched, Fetcher, FetchError
 
@@ -58,7 +57,7 @@ class Documents:
         self._fetcher = fetcher
         self._reader = reader
         self.reset()
-        _every.add(self)
+        reset_in_children(self)
 
     def reset(self) -> None:
         """Start empty: at first and in a forked child."""
@@ -89,17 +88,6 @@ class Documents:
         with self._lock:
             self._kept[url] = fresher
         return fresher.document
-
-
-_every: weakref.WeakSet[Documents] = weakref.WeakSet()
-
-
-def _reset_all() -> None:
-    for documents in list(_every):
-        documents.reset()
-
-
-os.register_at_fork(after_in_child=_reset_all)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 import threading
 import time
-import weakref
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import urlencode
@@ -15,6 +13,7 @@ from urllib.parse import urlencode
 import cachetools
 
 from .. import clock
+from ..forks import reset_in_children
 from .destination import Destination, Network, Refused, Resolver, destination
 from .transfer import Answer, Request, Transfer, describe
 
@@ -84,7 +83,7 @@ class Fetcher:
         self._tls = tls
         self._resolve = resolve
         self.reset()
-        _every.add(self)
+        reset_in_children(self)
 
     def reset(self) -> None:
         """Nothing is under way: at first and in a forked child, which has none of the parent's threads."""
@@ -211,14 +210,3 @@ def _work(transfer: Transfer, turns: threading.Semaphore) -> None:
         transfer.run()
     finally:
         turns.release()
-
-
-_every: weakref.WeakSet[Fetcher] = weakref.WeakSet()
-
-
-def _reset_all() -> None:
-    for fetcher in list(_every):
-        fetcher.reset()
-
-
-os.register_at_fork(after_in_child=_reset_all)

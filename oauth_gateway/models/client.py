@@ -84,6 +84,11 @@ class Client(ClientMixin):  # type: ignore[misc]
         return self.metadata.get("may_introspect") is True
 
     @property
+    def is_pairwise(self) -> bool:
+        """Whether it knows people by ids of its own sector (OpenID Connect Core section 8)."""
+        return self.metadata.get("subject_type") == "pairwise"
+
+    @property
     def may_omit_pkce(self) -> bool:
         """Whether it is an old OpenID client that cannot send a code_challenge."""
         return self.metadata.get("may_omit_pkce") is True and not self.is_public

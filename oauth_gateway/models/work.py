@@ -36,10 +36,13 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Work that outlives the process that thought of it; `attempts` counts those that were begun."""
+    """Work that outlives the process that thought of it; `attempts` counts those that were begun, `lease` is until when it
+    belongs to whoever took it.
+    """
 
     id: int
     name: str
     payload: Mapping[str, Any]
     due: float
     attempts: int
+    lease: float | None = None

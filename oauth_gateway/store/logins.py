@@ -35,13 +35,18 @@ class Logins:
     def _feed(self, connection: Connection, entries: Sequence[tuple[str, str]], now: float) -> None:
         raise NotImplementedError
 
-    def add_session(self, record: Session, replacing: bytes | None = None) -> None:
-        """Insert; `replacing` is the digest of the same session's cookie before its person signed in again."""
+    def add_session(self, record: Session, replacing: bytes | None = None) -> bool:
+        """Insert; `replacing` is the digest of the same session's cookie before its person signed in again: False where that
+        session has ended.
+        """
         values = {**asdict(record), "amr": " ".join(record.amr), "realm": REALM}
         with self.database.write() as connection:
             if replacing is not None:
-                connection.execute(delete(session).where(session.c.digest == replacing, session.c.sid == record.sid))
+                old = delete(session).where(session.c.digest == replacing, session.c.sid == record.sid)
+                if connection.execute(old).rowcount != 1:
+                    return False
             connection.execute(insert(session).values(values))
+        return True
 
     def session(self, digest: bytes, now: float) -> Session | None:
         """The living session whose cookie has this digest."""

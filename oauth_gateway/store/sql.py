@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, literal_column, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from ..errors import ConfigurationError
@@ -185,7 +185,9 @@ class SqlStore(Registry, Grants, Logins, Work):
         """Delete grants without a single token left, and revoked consents; for `oauth-gateway purge`."""
         with self.database.write() as connection:
             alive = select(token.c.grant_id).where(token.c.grant_id.is_not(None))
-            old = select(grant.c.id).where(grant.c.created < now - RETENTION, grant.c.id.not_in(alive)).limit(limit)
+            # a session's grants say whom to tell of its end
+            over = or_(grant.c.session.is_(None), grant.c.session.not_in(select(session.c.sid).where(session.c.expires > now)))
+            old = select(grant.c.id).where(grant.c.created < now - RETENTION, grant.c.id.not_in(alive), over).limit(limit)
             removed = connection.execute(delete(grant).where(grant.c.id.in_(old))).rowcount
             return removed + connection.execute(delete(consent).where(consent.c.revoked < now - RETENTION)).rowcount
 

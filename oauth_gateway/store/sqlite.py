@@ -11,7 +11,6 @@ import mmap
 import os
 import sqlite3
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,12 +21,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from ..errors import StoreUnavailable
+from ..forks import reset_in_children
 from .schema import VERSION, metadata
 
 BUSY_SECONDS = 5
 MOST_READERS = 8
 EPOCH_BYTES = 16
-_databases: weakref.WeakSet[Database] = weakref.WeakSet()
 _abandoned: list[object] = []
 
 
@@ -37,7 +36,7 @@ class Database:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self._engine = create_engine("sqlite://", creator=self._connect, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-        _databases.add(self)
+        reset_in_children(self)
         self._reset()
 
     def _reset(self) -> None:
@@ -52,7 +51,7 @@ class Database:
         self._epoch: mmap.mmap | bytearray | None = None
         self._identity: tuple[int, int, int, int] | None = None
 
-    def abandon(self) -> None:
+    def reset(self) -> None:
         """Forget, in a forked child, all that the parent opened, without closing it."""
         _abandoned.append((self._writer, self._readers, self._watcher, self._epoch, self._lock, self._watch_lock))
         self._reset()
@@ -290,11 +289,3 @@ def translated() -> Iterator[None]:
         if isinstance(cause, sqlite3.IntegrityError):
             raise  # the database did answer: trying again would not help
         raise StoreUnavailable(f"the database did not answer: {cause}") from error
-
-
-def _abandon_all() -> None:
-    for database in list(_databases):
-        database.abandon()
-
-
-os.register_at_fork(after_in_child=_abandon_all)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
 
 from ..models import Job, SigningKey
@@ -69,7 +69,7 @@ class Work:
             rows = connection.execute(query).all()
             taken = update(job).where(job.c.id.in_([row.id for row in rows]))
             connection.execute(taken.values(lease=lease, attempts=job.c.attempts + 1))
-        return [Job(row.id, row.name, json.loads(row.payload), row.due, row.attempts + 1) for row in rows]
+        return [Job(row.id, row.name, json.loads(row.payload), row.due, row.attempts + 1, lease) for row in rows]
 
     def next_job(self) -> float | None:
         """When there will be something to take: the earliest that is due and not leased; None where there are no jobs."""
@@ -77,14 +77,18 @@ class Work:
         with self.database.read() as connection:
             return connection.execute(select(func.min(free)).where(job.c.realm == REALM)).scalar()
 
-    def postpone_job(self, number: int, due: float) -> None:
-        """Give the job back, to be tried again at `due`."""
+    def postpone_job(self, record: Job, due: float) -> None:
+        """Give a job that was taken back, to be tried again at `due`; nothing where the lease ran out and another took it."""
         with self.database.write() as connection:
-            connection.execute(update(job).where(job.c.id == number).values(due=due, lease=None))
+            connection.execute(update(job).where(*_held(record)).values(due=due, lease=None))
 
-    def finish_job(self, number: int) -> None:
+    def finish_job(self, record: Job) -> None:
         with self.database.write() as connection:
-            connection.execute(delete(job).where(job.c.id == number))
+            connection.execute(delete(job).where(*_held(record)))
+
+
+def _held(record: Job) -> tuple[ColumnElement[bool], ...]:
+    return job.c.id == record.id, job.c.lease == record.lease
 
 
 def keys_by_generation(connection: Connection) -> None:

@@ -71,6 +71,9 @@ class LoginContract(StoreTest):
         store.add_session(again, session.digest)
         expect(store.session(session.digest, NOW) is None and store.session(again.digest, NOW) == again, "one session")
         expect(self.found(store, token) and store.take_jobs(NOW, NOW + 1) == (), "nothing ended")
+        store.end_session(NOW, sid="sid")
+        expect(not store.add_session(replace(session, digest=digest("third")), again.digest), "but none that has ended")
+        expect(list(store.sessions()) == [], "comes back")
 
     def test_what_a_grant_was_asked_for_is_kept(self) -> None:
         store = self.store()

@@ -1,4 +1,6 @@
 // The oracle: node-oidc-provider, set up like the gateway in run.py. `node provider.mjs PORT` prints `ready` once it listens.
+// `node provider.mjs PORT ALG` signs its access tokens with ALG, for benchmarks/issuing.py.
+import { generateKeyPairSync } from 'node:crypto';
 import http from 'node:http';
 import { Provider, errors } from 'oidc-provider';
 
@@ -6,6 +8,11 @@ URL.parse ??= (uri, base) => (URL.canParse(uri, base) ? new URL(uri, base) : nul
 console.info = console.warn = () => {};
 
 const port = Number(process.argv[2]);
+const alg = process.argv[3];
+const jwk = (kind, options) => generateKeyPairSync(kind, options).privateKey.export({ format: 'jwk' });
+const keys = alg && { // without them it has some for development
+  jwks: { keys: [jwk('rsa', { modulusLength: 2048 }), jwk('ec', { namedCurve: 'P-256' })].map((key) => ({ ...key, use: 'sig' })) },
+};
 const issuer = `http://127.0.0.1:${port}`;
 const scopes = 'read write';
 const callback = 'https://client.test/cb';
@@ -13,6 +20,7 @@ const flow = { grant_types: ['authorization_code', 'refresh_token'], response_ty
 const secret = (id) => `${id}-secret-0123456789abcdef`;
 
 const provider = new Provider(issuer, {
+  ...keys,
   clients: [
     { client_id: 'confidential', client_secret: secret('confidential'), redirect_uris: [callback], ...flow },
     {
@@ -62,7 +70,8 @@ const provider = new Provider(issuer, {
       useGrantedResource: async () => true,
       getResourceServerInfo: async (ctx, resource) => {
         if (resource !== issuer) throw new errors.InvalidTarget();
-        return { scope: scopes, audience: issuer, accessTokenFormat: 'opaque', accessTokenTTL: 600 };
+        const format = alg ? { accessTokenFormat: 'jwt', jwt: { sign: { alg } } } : { accessTokenFormat: 'opaque' };
+        return { scope: scopes, audience: issuer, accessTokenTTL: 600, ...format };
       },
     },
   },
