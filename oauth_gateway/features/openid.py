@@ -85,6 +85,12 @@ def install(server: AuthorizationServer) -> None:
     server.endpoint(userinfo.PATH, endpoint, "userinfo_endpoint", methods="GET POST", scripts=True)
     server.members["end_session_endpoint"] = "/authorize/logout"
     backchannel_logout.install(server)
+    _publish(server)
+    well_known(server, "openid-configuration", server_document, server.settings.issuer)
+
+
+def _publish(server: AuthorizationServer) -> None:
+    """What Discovery says of the feature (OpenID Connect Discovery section 3, Back-Channel Logout section 2.1)."""
     server.metadata(
         response_modes_supported=["query", "fragment", "form_post"],
         subject_types_supported=["public", "pairwise"],
@@ -114,4 +120,3 @@ def install(server: AuthorizationServer) -> None:
         frontchannel_logout_supported=True,
         frontchannel_logout_session_supported=True,
     )
-    well_known(server, "openid-configuration", server_document, server.settings.issuer)
