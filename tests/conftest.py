@@ -20,6 +20,7 @@ import webob
 
 from oauth_gateway import OAuthGateway, jose
 from oauth_gateway.clients import Clients
+from oauth_gateway.jobs import Jobs
 from oauth_gateway.models import Client
 from oauth_gateway.sealing import Sealer
 from oauth_gateway.store.sqlite import Database
@@ -284,6 +285,15 @@ def quick_keys(monkeypatch: pytest.MonkeyPatch) -> None:
         return keys[number]
 
     monkeypatch.setattr(jose, "generate", reused)
+
+
+start_jobs = Jobs.start
+
+
+@pytest.fixture(autouse=True)
+def no_background_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No thread outlives its test; `test_jobs` and everything under gunicorn have the real thing."""
+    monkeypatch.setattr(Jobs, "start", lambda self: None)
 
 
 class Listener(logging.Handler):

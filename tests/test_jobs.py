@@ -17,8 +17,14 @@ from oauth_gateway.models import Job
 from oauth_gateway.sealing import new_number
 from oauth_gateway.testing import NOW, Clock, frozen_time
 
-from .conftest import make_world
+from .conftest import make_world, start_jobs
 from .test_logout import log_out, signed_in
+
+
+@pytest.fixture(autouse=True)
+def background_work(no_background_work: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread, as it is."""
+    monkeypatch.setattr(Jobs, "start", start_jobs)
 
 
 @pytest.fixture
