@@ -72,7 +72,7 @@ class Authorization:
             raise request.redirected("unmet_authentication_requirements", "Nobody can sign in here in this way.")
         if "select_account" in prompts and len(request.params.text) <= MOST_QUERY:  # a longer one has "Not you?" only
             return self._choose_account(exchange, request, user)
-        if "consent" not in prompts and self._agreed_before(grant, user):
+        if not {"consent", "select_account"} & prompts and self._agreed_before(grant, user):
             request.decision = self._decision(session, user, secrets.token_bytes(32), new_number(), remember=False)
             answer: Answer = self.server.create_authorization_response(request, user, grant)
             return answer
@@ -176,7 +176,9 @@ class Authorization:
         request = AuthorizationRequest(exchange, params.parse(transaction["query"]), "/authorize")
         try:
             grant = self.server.get_consent_grant(request)
-            if self._must_sign_in(request, *signed_in):  # the page was open for longer than the client wants
+            if form["decision"] == "allow" and self._must_sign_in(
+                request, *signed_in
+            ):  # the page was open for longer than the client wants
                 return self.login.start(exchange, transaction["query"])
             return self._answer(request, grant, form["decision"], signed_in, transaction)
         except OAuthError as error:

@@ -38,9 +38,8 @@ class Claims:
     def __init__(self, settings: Settings, store: Store) -> None:
         self._store = store
         self._source = named("openid_claims", settings.openid_claims) if settings.openid_claims else None
-        self._by_scope = {
-            scope: tuple(words.split()) for scope, words in {**SCOPE_CLAIMS, **settings.openid_scope_claims}.items()
-        }
+        usual = {scope: words for scope, words in SCOPE_CLAIMS.items() if scope not in settings.own_scopes}
+        self._by_scope = {scope: tuple(words.split()) for scope, words in {**usual, **settings.openid_scope_claims}.items()}
         self._salt: bytes | None = None
 
     @property

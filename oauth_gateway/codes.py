@@ -17,6 +17,7 @@ from .store import NewToken, Outcome
 if TYPE_CHECKING:
     from .server import AuthorizationServer
 
+SKEW = 60  # seconds by which clocks may differ
 CHALLENGE_SECONDS = 86_400  # for which a challenge is remembered to notice one that is used again
 Beside = Callable[[Grant, Decision], tuple[NewToken, ...]]
 
@@ -32,7 +33,6 @@ def issue_code(
     decision = request.decision or vouched(server, request, person, now)
     text, credential = server.sealer.issue("ac", decision.number, decision.seed or None)
     grant, agreed = new_grant(server, request, decision, redirect_uri, now)
-    challenge = request.params.get("code_challenge")
     code = NewToken(
         credential.number,
         "authorization_code",
@@ -44,15 +44,13 @@ def issue_code(
         now + server.settings.authorization_code_lifetime,
         grant.id,
         redirect_uri=request.params.get("redirect_uri"),
-        code_challenge=challenge,
+        code_challenge=request.params.get("code_challenge"),
     )
     tokens = beside(grant, decision) if beside else ()
     outcome = server.store.authorize(grant, (code, *tokens), agreed)
     if outcome is Outcome.WON:
         server.after_write(now)
-        tell(server, request, "code.issued", grant)
-        if challenge is not None:
-            _notice_a_constant_challenge(server, request, challenge, grant, now)
+        _tell_what_was_issued(server, request, grant, tokens)
     elif outcome is Outcome.GONE:
         raise OAuthError("login_required", "The person signed out meanwhile.")
     else:
@@ -63,6 +61,17 @@ def issue_code(
     return text, grant
 
 
+def _tell_what_was_issued(
+    server: AuthorizationServer, request: AuthorizationRequest, grant: Grant, tokens: tuple[NewToken, ...]
+) -> None:
+    tell(server, request, "code.issued", grant)
+    for new in tokens:
+        tell(server, request, "token.issued", grant, token=public_id(new.number), scope=new.scope)
+    challenge = request.params.get("code_challenge")
+    if challenge is not None:
+        _notice_a_constant_challenge(server, request, challenge, grant, grant.created)
+
+
 def vouched(server: AuthorizationServer, request: AuthorizationRequest, person: Any, now: float) -> Decision:
     """The decision of somebody whom the application vouches for: a mapping may say when they signed in (`auth_time`).
 
@@ -71,6 +80,10 @@ def vouched(server: AuthorizationServer, request: AuthorizationRequest, person: 
     user = server.users.known(person, now)
     given = person.get("auth_time") if isinstance(person, Mapping) else None
     auth_time = None if given is None else float(given)
+    if auth_time is not None and not 0 <= auth_time <= now + SKEW:
+        raise ValueError("auth_time must be seconds since 1970, and not to come")
+    if request.acr is not None:
+        raise OAuthError("unmet_authentication_requirements", "Nothing is known of how the person signed in.")
     if request.subject not in (None, server.claims.subject(user.user_id, request.client)):
         raise OAuthError("login_required", "The request is for somebody else.")
     if request.max_age is not None and (auth_time is None or now - auth_time > request.max_age):

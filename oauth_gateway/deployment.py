@@ -43,7 +43,9 @@ def open_deployment(settings: Settings, *, adopt_issuer: bool = False, look_only
         _recognise_secret(store, sealer, look_only)
         _recognise_issuer(store, settings, adopt_issuer, look_only)
         keys = Keys(store, sealer, settings)
-        if settings.signs and not look_only:
+        if settings.signs and look_only:
+            keys.public(clock.now())  # whether they open
+        elif settings.signs:
             keys.prepare(clock.now())
         jwts = JwtAccessTokens(settings, keys)
         sealer.signed = jwts.recognise

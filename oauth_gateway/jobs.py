@@ -54,8 +54,13 @@ class Jobs:
         if self._thread is None and self._handlers and time.monotonic() >= self._look_again:
             with self._lock:
                 if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="oauth_gateway jobs", daemon=True)
-                    self._thread.start()
+                    thread = threading.Thread(target=self._run, name="oauth_gateway jobs", daemon=True)
+                    try:
+                        thread.start()
+                    except RuntimeError as error:  # no request fails for work that can wait
+                        log.warning("jobs wait: %s", error)
+                        return
+                    self._thread = thread
 
     def hint(self) -> None:
         """There is something to do now."""
@@ -78,8 +83,9 @@ class Jobs:
     def _do(self, job: Job) -> None:
         do, gave_up = self._handlers.get(job.name, (None, None))
         try:
-            if do is not None:
-                do(job, clock.now())
+            if do is None:
+                raise JobFailed("nobody here knows it; another version may")
+            do(job, clock.now())
         except Exception as error:
             if not isinstance(error, JobFailed):
                 log.exception("the job %s failed", job.name)

@@ -55,7 +55,7 @@ class Keys:
         self._longest = max(ID_TOKEN_SECONDS, settings.access_token_lifetime)
         self._own = own_keys(settings.signing_keys)
         self._algorithms = {key.algorithm for key in self._own.stored}
-        self._started = clock.now()
+        self._replaced: dict[str, float] = {}  # since when an own key signs in place of made ones
         reset_in_children(self)
         self.reset()
 
@@ -63,36 +63,61 @@ class Keys:
         """Know nothing: at first and in a forked child."""
         self._lock = threading.Lock()
         self._known: _Known | None = None
-        self._forgotten = 0
+        self._making = threading.Lock()
+        self._succeed_after = 0.0
         self._made: dict[str, jose.Key] = {}  # just now: opening a private RSA key takes 40 ms
 
     def prepare(self, now: float) -> None:
         """Make what is missing, exactly once whoever starts together; raises ConfigurationError for keys that do not open."""
-        found = {key.algorithm for key in self._store.signing_keys()} | self._algorithms
+        found = {key.algorithm for key in self._store.signing_keys()}
         for algorithm in ALGORITHMS:
-            if algorithm not in found:
+            if algorithm not in found | self._algorithms:
                 self._make(algorithm, 0, now, now)
+            self._note_replacement(algorithm, now)
         self.forget()
         for key in self._known_at(now).stored:
             self._keep_up(key, now)
 
+    def _note_replacement(self, algorithm: str, now: float) -> None:
+        """Remember since when an operator's own key signs in place of the made ones, which then end like any others."""
+        name = f"own {algorithm} key since"
+        since, owned = self._store.meta(name) or "", algorithm in self._algorithms
+        if owned != bool(since):
+            since = self._store.set_meta(name, repr(now) if owned else "", replace=True)
+        if owned:
+            self._replaced[algorithm] = float(since)
+
     def forget(self) -> None:
         """Something about keys was changed: read them again before they are used."""
-        self._forgotten += 1
-        known = self._known
-        if known is not None:
-            self._known = replace(known, due=0.0)
+        with self._lock:
+            if self._known is not None:
+                self._known = replace(self._known, due=0.0)
 
     def signing(self, algorithm: str, now: float) -> SigningKey:
-        """The key that signs with `algorithm` now; raises LookupError where there is none."""
+        """The key that signs with `algorithm` now; raises LookupError where there is none.
+
+        Where every one is still to come, a clock is wrong: the oldest will do.
+        """
         living = [key for key in self._living(now) if key.algorithm == algorithm]
-        active = [key for key in living if key.active <= now]
-        if not active:
+        if not living:
             raise LookupError(f"there is no key for {algorithm}")
         newest = living[-1]
         if algorithm not in self._algorithms and newest.active + self._lifetime - LEAD <= now:
-            self._make(algorithm, newest.generation + 1, now, now + LEAD)
-        return active[-1]
+            self._succeed(newest, now)
+        active = [key for key in living if key.active <= now]
+        return active[-1] if active else living[0]
+
+    def _succeed(self, newest: SigningKey, now: float) -> None:
+        """Make the next generation of a key of age; whatever keeps it from that is no reason not to sign with this one."""
+        if now < self._succeed_after or not self._making.acquire(blocking=False):
+            return
+        try:
+            self._make_next(newest.algorithm, now, now + LEAD)
+        except StoreUnavailable as error:
+            self._succeed_after = now + READ_SECONDS
+            log.warning("a signing key of age could not be replaced: %s", error)
+        finally:
+            self._making.release()
 
     def sign(self, algorithm: str, typ: str, claims: Mapping[str, Any], now: float) -> str:
         """A JWT of `typ` with the `claims`, signed by the current key."""
@@ -132,27 +157,36 @@ class Keys:
 
         A generation that is published and waiting is the new one.
         """
-        made = []
+        kids = []
         for algorithm in sorted(set(ALGORITHMS) - self._algorithms):
-            newest = [key for key in self._living(now) if key.algorithm == algorithm][-1]
+            newest = self._unrevoked(algorithm)[-1]
             if newest.active <= now:
-                self._make(algorithm, newest.generation + 1, now, now if at_once else now + LEAD)
-            elif at_once:
-                self._store.update_key(replace(newest, active=now), now)
-            made.append([key for key in self._living(now) if key.algorithm == algorithm][-1].kid)
-        return made
+                self._make_next(algorithm, now, now + LEAD)
+                newest = self._unrevoked(algorithm)[-1]
+            if at_once:
+                self._store.update_key(newest.kid, now, active=now)
+            kids.append(newest.kid)
+        return kids
 
     def revoke(self, kid: str, now: float) -> None:
         """Refuse from now on whatever this key signed, and have another sign; raises ConfigurationError."""
         key = next((key for key in self._store.signing_keys() if key.kid == kid and not key.revoked), None)
         if key is None:
             raise ConfigurationError(f"key {kid!r}: there is no such key that was made here; `keys list` shows them")
-        successors = [k for k in self._store.signing_keys() if k.algorithm == key.algorithm and k.generation > key.generation]
-        if not successors:
-            self._make(key.algorithm, key.generation + 1, now, now)
-        elif successors[0].active > now:
-            self._store.update_key(replace(successors[0], active=now), now)
-        self._store.update_key(replace(key, revoked=now), now)
+        if key.active <= now:  # one that waits is missed by nobody
+            if self._unrevoked(key.algorithm)[-1].kid == kid:
+                self._make_next(key.algorithm, now, now)
+            later = next(other for other in self._unrevoked(key.algorithm) if other.generation > key.generation)
+            if later.active > now:  # also where another process made it a moment ago, to sign later
+                self._store.update_key(later.kid, now, active=now)
+        self._store.update_key(kid, now, revoked=now, sealed=b"")
+
+    def _unrevoked(self, algorithm: str) -> list[SigningKey]:
+        return [key for key in self._store.signing_keys() if key.algorithm == algorithm and not key.revoked]
+
+    def _make_next(self, algorithm: str, now: float, active: float) -> None:
+        newest = [key for key in self._store.signing_keys() if key.algorithm == algorithm][-1]
+        self._make(algorithm, newest.generation + 1, now, active)
 
     # -- what this process knows
 
@@ -174,15 +208,14 @@ class Keys:
         return known
 
     def _read(self, epoch: bytes, now: float) -> _Known:
-        before, forgotten = self._known.opened if self._known else {}, self._forgotten
+        before = self._known.opened if self._known else {}
         stored = tuple(self._store.signing_keys())
-        opened = dict(self._own.opened)
+        ends, opened = self._ends(stored), dict(self._own.opened)
         for key in stored:
-            opened[key.kid] = before.get(key.kid) or self._made.pop(key.kid, None) or self._open(key)
-        known = _Known((*stored, *self._own.stored), opened, self._ends(stored), epoch, now + READ_SECONDS)
-        # changed while it was read: good for this time only
-        self._known = known if forgotten == self._forgotten else replace(known, due=0.0)
-        return known
+            if not key.revoked and ends.get(key.kid, now + 1) + self._hinted > now:
+                opened[key.kid] = before.get(key.kid) or self._made.pop(key.kid, None) or self._open(key)
+        self._known = _Known((*stored, *self._own.stored), opened, ends, epoch, now + READ_SECONDS)
+        return self._known
 
     def _open(self, key: SigningKey) -> jose.Key:
         private = self._sealer.unseal("signing key", key.sealed, key.kid)
@@ -196,9 +229,13 @@ class Keys:
         """When each key that has a successor is of no more use; a made one that an own one replaces had until our start."""
         ends = {}
         for key in stored:
-            later = [k.active for k in stored if k.algorithm == key.algorithm and k.generation > key.generation]
+            later = [
+                other.active
+                for other in stored
+                if other.algorithm == key.algorithm and other.generation > key.generation and _took_over(other)
+            ]
             if key.algorithm in self._algorithms:
-                later.append(self._started)
+                later.append(self._replaced.get(key.algorithm, clock.now()))
             if key.revoked or later:
                 ends[key.kid] = (key.revoked or min(later)) + READ_SECONDS + SKEW + key.longest
         return ends
@@ -221,16 +258,21 @@ class Keys:
         if known.until.get(key.kid, now + 1) + self._hinted <= now:
             self._store.delete_key(key.kid)
             return
-        if not key.sealed or key.revoked:
-            return  # an operator's own, or of no more use
-        current = key
+        if key.kid in self._own.opened or key.kid not in known.opened:
+            return  # an operator's own, or revoked
+        changes: dict[str, float | int | bytes] = {}
         if key.longest < self._longest:
-            current = replace(current, longest=self._longest)
+            changes["longest"] = self._longest
         if not self._sealer.is_newest("signing key", key.sealed, key.kid):
             private = json.dumps(jose.private_of(known.opened[key.kid])).encode()
-            current = replace(current, sealed=self._sealer.seal("signing key", private, key.kid))
-        if current is not key:
-            self._store.update_key(current, now)
+            changes["sealed"] = self._sealer.seal("signing key", private, key.kid)
+        if changes:
+            self._store.update_key(key.kid, now, **changes)
+
+
+def _took_over(key: SigningKey) -> bool:
+    """Whether it signs or will, or did: one that was revoked while it waited never did."""
+    return key.revoked is None or key.active < key.revoked
 
 
 def own_keys(documents: tuple[str, ...]) -> _Known:

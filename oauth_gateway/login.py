@@ -85,6 +85,7 @@ class Login:
             return self.page(exchange, following, message="Name or password is not right.", name=name, status=400)
         value, ended = self.sessions.start(user, cookie, now)
         if ended is not None:
+            self.server.events.emit("session.ended", user_id=ended.session.user_id, address=exchange.address)
             self.server.jobs.hint()
         self.server.events.emit("user.login", user_id=user.user_id, address=exchange.address, method="pwd")
         cookie_name, secure = exchange.cookie

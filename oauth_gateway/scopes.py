@@ -30,9 +30,8 @@ class ScopePolicy:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         on = "openid" in settings.features
-        own = set(settings.scopes) - {"openid", "offline_access"}  # scopes of the app, whatever OpenID means by their names
         identity = {**IDENTITY, **dict.fromkeys(settings.openid_scope_claims, "")} if on else {}
-        self.identity = {scope: text for scope, text in identity.items() if scope not in own}
+        self.identity = {scope: text for scope, text in identity.items() if scope not in settings.own_scopes}
         self._implied = _closure(settings.scope_implies)
 
     @property

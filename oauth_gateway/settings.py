@@ -74,6 +74,11 @@ class Settings:
         return "openid" in self.features or self.access_token_format == "jwt"
 
     @property
+    def own_scopes(self) -> frozenset[str]:
+        """Scopes of the app, whatever OpenID means by their names; none where `scopes` lists `openid` and so its others too."""
+        return frozenset() if "openid" in self.scopes else frozenset(self.scopes) - {"offline_access"}
+
+    @property
     def issuer_path(self) -> str:
         """The path of the issuer without a slash at its end; empty at a host's root."""
         return urlsplit(self.issuer).path.rstrip("/") if self.issuer else ""

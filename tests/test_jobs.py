@@ -67,10 +67,14 @@ def test_what_fails_is_tried_again_later_and_given_up_in_the_end(
     assert queue.work() == 0 and "the job work failed" in caplog.text
 
 
-def test_a_job_that_nobody_knows_is_dropped(queue: Jobs) -> None:
+def test_a_job_that_nobody_knows_waits_for_a_version_that_does(queue: Jobs, clock: Clock) -> None:
     queue.handle("work", lambda job, now: None, lambda job: None)
     add(queue, "of a later version")
-    assert queue.work() == 1 and queue._store.next_job() is None
+    assert queue.work() == 1 and queue._store.next_job() == NOW + DELAYS[0]
+    clock.advance(DELAYS[0])
+    done: list[int] = []
+    queue.handle("of a later version", lambda job, now: done.append(job.id), lambda job: None)
+    assert queue.work() == 1 and len(done) == 1
 
 
 def test_the_thread_works_until_nothing_is_left_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -181,9 +181,7 @@ def test_keys_that_do_not_open_keep_the_gateway_from_starting(clock: Clock, tmp_
     """A101"""
     world = make_world(f"sqlite:///{tmp_path}/g.db", clock)
     key = world.gateway.store.signing_keys()[0]
-    from dataclasses import replace
-
-    world.gateway.store.update_key(replace(key, sealed=key.sealed[:-1] + b"x"), clock())
+    world.gateway.store.update_key(key.kid, clock(), sealed=key.sealed[:-1] + b"x")
     with pytest.raises(ConfigurationError, match="does not open the signing key"):
         OAuthGateway(None, database=f"sqlite:///{tmp_path}/g.db", issuer=world.base)
 

@@ -32,7 +32,7 @@ def _prepared(arguments: argparse.Namespace) -> Context:
 def list_all(arguments: argparse.Namespace) -> None:
     rows, documents = [], []
     for key, state, until in Context(arguments).keys.listed(clock.now()):
-        own = not key.sealed
+        own = not key.created
         rows.append([key.kid, key.algorithm, state, "own" if own else moment(key.created), moment(key.active), moment(until)])
         documents.append(
             {

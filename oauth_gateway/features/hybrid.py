@@ -14,7 +14,7 @@ from authlib.oauth2.rfc6749.grants.base import AuthorizationEndpointMixin
 
 from .. import authorize, clock
 from ..authorizing import response_type_of
-from ..codes import issue_code, tell
+from ..codes import issue_code
 from ..decision import Decision
 from ..errors import ConfigurationError, OAuthError
 from ..issuing import Issue
@@ -57,8 +57,6 @@ class HybridGrant(BaseGrant, AuthorizationEndpointMixin):  # type: ignore[misc]
             return rows
 
         code, grant = issue_code(server, request, redirect_uri, grant_user, beside)
-        if made:
-            tell(server, request, "token.issued", grant, scope=grant.scope)
         if "id_token" in kinds:
             issue = Issue(request.client, grant, "hybrid", grant.scope, request.exchange.base, now, made)
             made["id_token"] = server.id_tokens.make(issue, nonce=request.params["nonce"], code=code)

@@ -40,11 +40,14 @@ class Work:
         self.database.new_epoch()
         return done.rowcount == 1
 
-    def update_key(self, record: SigningKey, now: float) -> None:
-        """Replace what may change; tokens that a revoked key signed are forgotten everywhere."""
+    def update_key(self, kid: str, now: float, **changes: float | int | bytes) -> None:
+        """Change the columns that are named, unless the key is revoked: nothing brings it back. What a revoked key signed is
+        forgotten everywhere.
+        """
         with self.database.write() as connection:
-            connection.execute(update(key).where(key.c.realm == REALM, key.c.kid == record.kid).values(_key_values(record)))
-            self._feed(connection, [("key", record.kid)], now)
+            living = (key.c.realm == REALM, key.c.kid == kid, key.c.revoked.is_(None))
+            if connection.execute(update(key).where(*living).values(changes)).rowcount:
+                self._feed(connection, [("key", kid)], now)
         self.database.new_epoch()
 
     def delete_key(self, kid: str) -> None:
