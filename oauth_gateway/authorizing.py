@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,7 @@ from .pages import Pages
 from .request import AuthorizationRequest
 from .scopes import ScopePolicy
 
+log = logging.getLogger("oauth_gateway")
 Check = Callable[[AuthorizationRequest, Client], None]
 _RESPONSE_TYPE = re.compile(r"\w+(?: \w+)*\Z", re.ASCII)  # RFC 6749 appendix A.3
 
@@ -63,6 +65,7 @@ class Authorizing:
             failure = error
         told = request.redirected(failure.error, failure.description)
         told.cause = failure.cause
+        log.info("client %s: authorization request refused: %s", request.client.client_id, failure.cause or failure.description)
         self.events.emit(
             "authorization.refused",
             client_id=request.client.client_id,

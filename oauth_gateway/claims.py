@@ -62,8 +62,15 @@ class Claims:
             return {}
         known: dict[str, Any] = {"preferred_username": user.username, "locale": user.locale, **user.claims}
         if self._source is not None:
-            known.update(self._source(user) or {})
-        return {name: value for name, value in known.items() if name in wanted and value not in (None, "", [], {})}
+            told = self._source(user) or {}
+            if not isinstance(told, Mapping):
+                raise TypeError(f"openid_claims must give a mapping, not {type(told).__name__}")
+            known.update(told)
+        found = {name: value for name, value in known.items() if name in wanted and value not in (None, "", [], {})}
+        for name, value in found.items():
+            if not isinstance(value, (str, int, float, bool, list, dict)):
+                raise TypeError(f"openid_claims: {name} is {type(value).__name__}, which JSON does not have")
+        return found
 
     def asked(self, user: User, request: Mapping[str, Any], allowed: Iterable[str]) -> dict[str, Any]:
         """The claims that a request names one by one, of those that the scopes `allowed` to the client bring; one that is

@@ -110,7 +110,7 @@ def _flag(settings: Settings, name: str, value: Any) -> None:
 def _jwks(settings: Settings, name: str, value: Any) -> None:
     keys = value.get("keys") if isinstance(value, Mapping) else None
     if not isinstance(keys, list) or not keys or len(json.dumps(value)) > 32_768:
-        raise ConfigurationError(f"{name}: must be a JWK Set with public keys, of at most 32768 bytes")
+        raise ConfigurationError(f'{name}: must be a JWK Set, {{"keys": [...]}} with public keys, of at most 32768 bytes')
     for number, key in enumerate(keys, 1):
         try:
             jose.load_public(key)
@@ -163,6 +163,9 @@ def check_metadata(metadata: Mapping[str, Any], settings: Settings, had: Sequenc
     hosts = {urlsplit(uri).hostname for uri in metadata["redirect_uris"]}
     if len(hosts) > 1 and metadata.get("subject_type") == "pairwise" and "sector_identifier_uri" not in metadata:
         raise ConfigurationError("sector_identifier_uri: is needed for pairwise ids where redirect URIs have several hosts")
+    told, origins = metadata.get("frontchannel_logout_uri"), {redirects.origin_of(uri) for uri in metadata["redirect_uris"]}
+    if told and redirects.origin_of(told) not in origins:  # OpenID Connect Front-Channel Logout section 2
+        raise refuse("frontchannel_logout_uri", told, "must have scheme, host and port of a redirect URI")
     if metadata["token_endpoint_auth_method"] != PUBLIC and metadata.get("allowed_origins"):
         raise ConfigurationError("allowed_origins: are for the scripts of public clients; a script cannot keep a secret")
 
@@ -191,7 +194,7 @@ def _check_authentication(metadata: Mapping[str, Any]) -> None:
     if "jwks" in metadata and "jwks_uri" in metadata:
         raise ConfigurationError("jwks: and jwks_uri exclude each other")
     if method == "private_key_jwt" and not {"jwks", "jwks_uri"} & metadata.keys():
-        raise ConfigurationError("jwks: or jwks_uri is needed for private_key_jwt")
+        raise ConfigurationError("token_endpoint_auth_method: private_key_jwt needs jwks or jwks_uri")
     algorithm = metadata.get("token_endpoint_auth_signing_alg")
     if (
         algorithm

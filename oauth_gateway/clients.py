@@ -18,6 +18,8 @@ from .sealing import Sealer, new_number
 from .settings import Settings
 from .store import Store
 
+_MAY_BE_EMPTY = ("client_name", "scope")
+
 
 class Clients:
     """The clients of one deployment; every error is a ConfigurationError that names the member and what is allowed."""
@@ -43,7 +45,7 @@ class Clients:
             "client_name": "",
             "response_types": usual_response_types(grants),
             "scope": self._usual_scope(grants),
-            "token_endpoint_auth_method": "client_secret_basic",
+            "token_endpoint_auth_method": "private_key_jwt" if {"jwks", "jwks_uri"} & members.keys() else "client_secret_basic",
             **members,
             "redirect_uris": uris,
             "grant_types": grants,
@@ -69,8 +71,9 @@ class Clients:
         return client
 
     def update(self, client: Client, changes: Mapping[str, Any], now: float) -> Client:
-        """With the members in `changes` replaced; processes forget what they remember of it."""
+        """With the members in `changes` replaced, or removed where they are empty text; processes forget what they remember of it."""
         metadata = {**client.metadata, **changes}
+        metadata = {name: value for name, value in metadata.items() if value != "" or name in _MAY_BE_EMPTY}
         if "response_types" not in changes and "grant_types" in changes:
             metadata["response_types"] = usual_response_types(metadata["grant_types"])
         for name, other in (("jwks", "jwks_uri"), ("jwks_uri", "jwks")):

@@ -55,7 +55,7 @@ def load(data: Mapping[str, Any] | bytes) -> Key:
                 continue
     except (JoseError, ValueError, TypeError, KeyError) as error:
         raise JoseRefused(f"not a usable key ({type(error).__name__})") from None
-    raise JoseRefused("neither an RSA, an EC nor an Ed25519 key in PEM")
+    raise JoseRefused("neither an RSA, an EC nor an Ed25519 key in PEM without a passphrase")
 
 
 def load_public(data: Any) -> Key:

@@ -19,6 +19,7 @@ from .errors import ConfigurationError, StoreUnavailable
 from .forks import reset_in_children
 from .jose import ALGORITHMS, JoseRefused
 from .models import SigningKey
+from .own_keys import own_keys
 from .sealing import Sealer
 from .settings import Settings
 from .store import Store
@@ -54,7 +55,7 @@ class Keys:
         self._hinted = settings.session_lifetime  # seconds for which ID tokens of a dropped key still tell whom they name
         self._longest = max(ID_TOKEN_SECONDS, settings.access_token_lifetime)
         self._own = own_keys(settings.signing_keys)
-        self._algorithms = {key.algorithm for key in self._own.stored}
+        self._algorithms = {key.algorithm for key, _ in self._own.values()}
         self._replaced: dict[str, float] = {}  # since when an own key signs in place of made ones
         reset_in_children(self)
         self.reset()
@@ -171,8 +172,10 @@ class Keys:
     def revoke(self, kid: str, now: float) -> None:
         """Refuse from now on whatever this key signed, and have another sign; raises ConfigurationError."""
         key = next((key for key in self._store.signing_keys() if key.kid == kid and not key.revoked), None)
+        if kid in self._own:
+            raise ConfigurationError(f"key {kid!r}: is your own; take it out of `signing_keys` and restart")
         if key is None:
-            raise ConfigurationError(f"key {kid!r}: there is no such key that was made here; `keys list` shows them")
+            raise ConfigurationError(f"key {kid!r}: there is no such key, or it is revoked already; `keys list` shows them")
         if key.active <= now:  # one that waits is missed by nobody
             if self._unrevoked(key.algorithm)[-1].kid == kid:
                 self._make_next(key.algorithm, now, now)
@@ -210,11 +213,11 @@ class Keys:
     def _read(self, epoch: bytes, now: float) -> _Known:
         before = self._known.opened if self._known else {}
         stored = tuple(self._store.signing_keys())
-        ends, opened = self._ends(stored), dict(self._own.opened)
+        ends, opened = self._ends(stored), {kid: opened for kid, (_, opened) in self._own.items()}
         for key in stored:
             if not key.revoked and ends.get(key.kid, now + 1) + self._hinted > now:
                 opened[key.kid] = before.get(key.kid) or self._made.pop(key.kid, None) or self._open(key)
-        self._known = _Known((*stored, *self._own.stored), opened, ends, epoch, now + READ_SECONDS)
+        self._known = _Known((*stored, *(key for key, _ in self._own.values())), opened, ends, epoch, now + READ_SECONDS)
         return self._known
 
     def _open(self, key: SigningKey) -> jose.Key:
@@ -258,7 +261,7 @@ class Keys:
         if known.until.get(key.kid, now + 1) + self._hinted <= now:
             self._store.delete_key(key.kid)
             return
-        if key.kid in self._own.opened or key.kid not in known.opened:
+        if key.kid in self._own or key.kid not in known.opened:
             return  # an operator's own, or revoked
         changes: dict[str, float | int | bytes] = {}
         if key.longest < self._longest:
@@ -273,31 +276,3 @@ class Keys:
 def _took_over(key: SigningKey) -> bool:
     """Whether it signs or will, or did: one that was revoked while it waited never did."""
     return key.revoked is None or key.active < key.revoked
-
-
-def own_keys(documents: tuple[str, ...]) -> _Known:
-    """The operator's keys, oldest to newest: each document a JWK, a JWK Set or PEM; raises ConfigurationError."""
-    found: list[tuple[jose.Key, str | None]] = []
-    for document in documents:
-        try:
-            if document.lstrip().startswith("{"):
-                parsed = json.loads(document)
-                found += [(jose.load(jwk), jwk.get("kid")) for jwk in parsed.get("keys", [parsed])]
-            else:
-                found.append((jose.load(document.encode()), None))
-        except (JoseRefused, ValueError, AttributeError) as error:
-            raise ConfigurationError(f"signing_keys: {error}; allowed are a private JWK, a JWK Set and PEM") from None
-    stored, opened = [], {}
-    for number, (key, name) in enumerate(found):
-        try:
-            algorithm = jose.algorithm_of(key)
-        except JoseRefused as error:
-            raise ConfigurationError(f"signing_keys: key {number + 1} {error}") from None
-        if not key.is_private:
-            raise ConfigurationError(f"signing_keys: key {number + 1} is public; give the private one")
-        kid = str(name or f"{algorithm.lower()}-{key.thumbprint()[:16]}")
-        if kid in opened:
-            raise ConfigurationError(f"signing_keys: two keys have the kid {kid!r}")
-        opened[kid] = key
-        stored.append(SigningKey(kid, algorithm, number, jose.public_of(key, algorithm, kid), b"", 0, 0, 0))
-    return _Known(tuple(stored), opened, {})

@@ -10,11 +10,12 @@ import base64
 import hashlib
 import mimetypes
 from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PackageLoader
+from jinja2 import BaseLoader, ChoiceLoader, DictLoader, Environment, FileSystemLoader
 from markupsafe import Markup
 
 from .errors import ConfigurationError, OAuthError
@@ -42,7 +43,7 @@ class Pages:
     """Renders the pages of one gateway; `wrapped` says that an app shares their origin."""
 
     def __init__(self, settings: Settings, wrapped: bool = False) -> None:
-        loaders: list[BaseLoader] = [PackageLoader("oauth_gateway", "templates")]
+        loaders: list[BaseLoader] = [DictLoader(_sources())]
         if settings.templates:
             loaders.insert(0, FileSystemLoader(settings.templates))
         self._templates = Environment(loader=ChoiceLoader(loaders), autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -114,6 +115,13 @@ class Pages:
             code=error.error,
             again=again,
         )
+
+
+@cache
+def _sources() -> dict[str, str]:
+    """The built-in pages, read once: an upgrade of the package under a running server must not take them away."""
+    folder = files("oauth_gateway") / "templates"
+    return {page.name: page.read_text("utf-8") for page in folder.iterdir() if page.name.endswith(".html")}
 
 
 def _script_source(script: str) -> str:

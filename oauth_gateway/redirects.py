@@ -18,8 +18,12 @@ _OURS = frozenset({"code", "state", "error", "error_description", "error_uri", "
 
 def refuse_reason(uri: str) -> str | None:
     """Why `uri` cannot be registered as a redirect URI, or None where it can."""
-    if not _LEGAL.match(uri) or len(uri) > 2048:
-        return "it holds a character that must not stand in a URI, or is longer than 2048"
+    if len(uri) > 2048:
+        return "it is longer than 2048 characters"
+    if "*" in uri:
+        return "it has a wildcard; redirect URIs match exactly"
+    if not _LEGAL.match(uri):
+        return "it is empty or holds a character that must not stand in a URI"
     if "#" in uri:
         return "it has a fragment"
     try:
@@ -77,10 +81,11 @@ def difference(registered: Iterable[str], requested: str) -> str:
             ours, theirs = urlsplit(uri), urlsplit(requested)
         except ValueError:
             return "it is not a URI"
-        names = ("scheme", "host and port", "path", "query", "fragment")
+        names = ("scheme", "host or port", "path", "query", "fragment")
         parts = [name for name, a, b in zip(names, ours, theirs, strict=True) if a != b]
         if len(parts) < fewest:
-            fewest, best = len(parts), f"its {' and '.join(parts) or 'spelling'} differs from {uri}"
+            verb = "differ" if len(parts) > 1 else "differs"
+            fewest, best = len(parts), f"its {' and '.join(parts) or 'spelling'} {verb} from {uri}"
     return best
 
 

@@ -277,7 +277,7 @@ def test_a_jwks_uri_that_gives_nothing_usable_is_invalid_client(
 @pytest.mark.parametrize(
     ("registered", "says"),
     [
-        ({"token_endpoint_auth_method": "private_key_jwt"}, "jwks: or jwks_uri is needed"),
+        ({"token_endpoint_auth_method": "private_key_jwt"}, "private_key_jwt needs jwks or jwks_uri"),
         ({"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": []}}, "must be a JWK Set"),
         ({"jwks": {"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}}, "not a public key"),
         ({"jwks": {"keys": [5]}}, "not a public key"),

@@ -14,7 +14,8 @@ from jinja2 import Environment, FileSystemLoader, TemplateError
 from ..deployment import describe, open_deployment
 from ..errors import ConfigurationError, StoreUnavailable
 from ..gateway import is_well_known
-from ..keys import own_keys
+from ..own_keys import own_keys
+from ..pages import Pages
 from ..policy import Policy, not_canonical, wsgi_path
 from ..settings import Settings
 from .context import named_here, settings_of, show, subscribers_of
@@ -52,6 +53,10 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield from _check_clients(settings)
     yield from _check_openid(settings)
     yield from _check_templates(settings)
+    try:
+        Pages(settings)
+    except ConfigurationError as error:
+        yield "error", "pages", str(error)
     try:
         subscribers_of(settings)
     except ConfigurationError as error:

@@ -33,7 +33,9 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
         verb = verbs.add_parser(name, parents=[shared], help=text)
         verb.add_argument("client_id", metavar="ID")
         verb.set_defaults(run=run)
-    verb = verbs.add_parser("update", parents=[shared], help="change what a client registered")
+    verb = verbs.add_parser(
+        "update", parents=[shared], help="replace members of what a client registered, whole; an empty text removes one"
+    )
     verb.add_argument("client_id", metavar="ID")
     _metadata_arguments(verb)
     verb.set_defaults(run=update)
@@ -60,7 +62,8 @@ def _document(text: str) -> Any:
         found = from_file(text)
         return json.loads(found)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        why = str(error) if "cannot be read" in str(error) else "it is neither JSON nor file:PATH of JSON"
+        raise argparse.ArgumentTypeError(f"{text[:100]!r}: {why}") from None
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -113,8 +116,14 @@ def _state(client: Client) -> str:
 
 def show_one(arguments: argparse.Namespace) -> None:
     client = Context(arguments).clients.find(arguments.client_id)
-    lines = [f"{name:28}{' '.join(v) if isinstance(v, list) else v}" for name, v in document(client).items()]
-    show(arguments, document(client), [*lines, f"{'created':28}{moment(client.created)}"])
+    show(arguments, document(client), [*_lines(client), f"{'created':28}{moment(client.created)}"])
+
+
+def _lines(client: Client) -> list[str]:
+    def told(value: Any) -> Any:
+        return " ".join(value) if isinstance(value, list) else json.dumps(value) if isinstance(value, dict) else value
+
+    return [f"{name:28}{told(value)}" for name, value in document(client).items()]
 
 
 def rotate_secret(arguments: argparse.Namespace) -> None:
@@ -144,7 +153,7 @@ def update(arguments: argparse.Namespace) -> None:
     if not changes:
         raise ConfigurationError(f"client {client.client_id!r}: nothing was given to change; see client update --help")
     changed = context.clients.update(client, changes, clock.now())
-    show(arguments, document(changed), [f"client {changed.client_id} updated"])
+    show(arguments, document(changed), [f"client {changed.client_id} updated:", *_lines(changed)])
 
 
 def delete(arguments: argparse.Namespace) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .. import clock
+from .. import backchannel_logout, clock
 from ..errors import ConfigurationError
 from ..models import Session
+from ..server import AuthorizationServer
 from .context import Context, moment, show, table
 
 
@@ -66,5 +67,9 @@ def end(arguments: argparse.Namespace) -> None:
             ended.append(sid)
     if arguments.sid and not ended:
         raise ConfigurationError(f"session {arguments.sid!r}: there is no such session; `session list` shows them")
-    lines = [f"{len(ended)} sessions ended; applications that want to be told are told by the running gateway"]
+    if "openid" in context.settings.features:
+        server = AuthorizationServer(context.deployment, context.events)
+        backchannel_logout.install(server)
+        server.jobs.work()  # whoever does not answer is told again by the gateway
+    lines = [f"{len(ended)} {'session' if len(ended) == 1 else 'sessions'} ended"]
     show(arguments, {"ended": ended}, lines)

@@ -7,10 +7,13 @@ import json
 from typing import Any
 
 from .. import clock
+from ..claims import SCOPE_CLAIMS
 from ..errors import ConfigurationError
 from ..models import User
 from ..users import SOURCE, normalise
 from .context import Context, moment, read_secret, show, table
+
+KINDS: dict[str, type] = {"email_verified": bool, "phone_number_verified": bool, "updated_at": int, "address": dict}
 
 
 def add(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -72,19 +75,27 @@ def set_claims(arguments: argparse.Namespace) -> None:
         if not equals or not name:
             raise ConfigurationError(f"claim {text!r}: write it as CLAIM=VALUE, for example email=ann@example.com")
         if value:
-            claims[name] = _value(value)
+            claims[name] = _value(name, value)
         else:
             claims.pop(name, None)
     changed = context.users.set_claims(user, claims, clock.now())
-    show(arguments, document(changed), [f"{name:24}{value}" for name, value in sorted(changed.claims.items())])
+    lines = [f"{name:24}{json.dumps(value, ensure_ascii=False)}" for name, value in sorted(changed.claims.items())]
+    show(arguments, document(changed), lines)
 
 
-def _value(text: str) -> Any:
-    """JSON where it is such (true, numbers, objects), else the text itself."""
-    try:
-        return json.loads(text)
-    except ValueError:
+def _value(name: str, text: str) -> Any:
+    """What the claim may be (OpenID Connect Core section 5.1); others are JSON where they are such, else the text itself."""
+    kind = KINDS.get(name, str if name in " ".join(SCOPE_CLAIMS.values()).split() else None)
+    if kind is str:
         return text
+    try:
+        value = json.loads(text, parse_constant=str)
+    except ValueError:
+        value = text
+    if kind is not None and type(value) is not kind:
+        example = {bool: "true or false", int: "a number", dict: 'an object such as {"locality": "Zug"}'}[kind]
+        raise ConfigurationError(f"claim {name}={text}: must be {example}")
+    return value
 
 
 def disable(arguments: argparse.Namespace) -> None:
