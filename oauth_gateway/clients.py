@@ -71,7 +71,7 @@ class Clients:
         return client
 
     def update(self, client: Client, changes: Mapping[str, Any], now: float) -> Client:
-        """With the members in `changes` replaced, or removed where they are empty text; processes forget what they remember of it."""
+        """With the members in `changes` replaced, or removed where they are empty text; processes forget what they know."""
         metadata = {**client.metadata, **changes}
         metadata = {name: value for name, value in metadata.items() if value != "" or name in _MAY_BE_EMPTY}
         if "response_types" not in changes and "grant_types" in changes:

@@ -153,3 +153,55 @@ def test_check_tells_what_is_weaker_and_what_cannot_work(
         "warning without `issuer` clients are not told",
     ):
         assert any(message.startswith(text) for message in messages), (text, messages)
+
+
+def test_claims_have_the_types_that_openid_gives_them(
+    deployed: tuple[World, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, config = deployed
+    claims = run(capsys, "user", "set-claims", "ann", "birthdate=1990", "updated_at=5", "groups=[1]", "nick=null", *config)[
+        "claims"
+    ]
+    assert claims == {"birthdate": "1990", "updated_at": 5, "groups": [1], "nick": None}
+    for text, says in (
+        ("email_verified=yes", "true or false"),
+        ("address=Berlin", "an object such as"),
+        ("updated_at=x", "a number"),
+        ("updated_at=true", "a number"),
+    ):
+        assert main(["user", "set-claims", "ann", text, *config]) == 1
+        assert says in capsys.readouterr().err
+
+
+def test_an_update_replaces_and_an_empty_text_removes(
+    deployed: tuple[World, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    world, config = deployed
+    client_id = world.confidential.client_id
+    uri = ["--frontchannel-logout-uri", "https://client.test/front"]
+    assert run(capsys, "client", "update", client_id, *uri, *config)["frontchannel_logout_uri"] == uri[1]
+    assert "frontchannel_logout_uri" not in run(capsys, "client", "update", client_id, uri[0], "", *config)
+    assert main(["client", "update", client_id, uri[0], "https://other.test/front", *config]) == 1
+    assert "must have scheme, host and port of a redirect URI" in capsys.readouterr().err
+    keys = json.dumps({"keys": [jose.public_of(jose.generate("ES256"), "ES256", "k")]})
+    assert run(capsys, "client", "create", "--jwks", keys, *config)["token_endpoint_auth_method"] == "private_key_jwt"
+    assert main(["client", "create", "--redirect-uri", "https://a.test/*", *config]) == 1
+    assert "it has a wildcard; redirect URIs match exactly" in capsys.readouterr().err
+
+
+def test_an_own_key_is_not_revoked_by_command(clock: Clock, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "own.pem").write_bytes(jose.generate("RS256").as_pem(private=True))
+    file = tmp_path / "g.toml"
+    file.write_text(f'[oauth_gateway]\ndatabase = "sqlite:///g.db"\nsigning_keys = "file:{tmp_path}/own.pem"\n')
+    make_world(f"sqlite:///{tmp_path}/g.db", clock, issuer=None).gateway.store.close()
+    config = ["--config", str(file)]
+    own = next(key["kid"] for key in run(capsys, "keys", "list", *config) if key["alg"] == "RS256" and key["state"] == "signs")
+    assert main(["keys", "revoke", own, *config]) == 1
+    assert "take it out of `signing_keys` and restart" in capsys.readouterr().err
+
+
+def test_check_builds_the_pages(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "l.png").write_bytes(b"x" * 20_000)
+    file = tmp_path / "g.toml"
+    file.write_text(f'[oauth_gateway]\ndatabase = "sqlite://"\n[oauth_gateway.brand]\nlogo = "{tmp_path}/l.png"\n')
+    assert any(f["level"] == "error" and "at most 16384 bytes" in f["message"] for f in check(capsys, "--config", str(file)))

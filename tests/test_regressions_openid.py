@@ -357,3 +357,25 @@ def test_a_long_request_skips_the_chooser(memory_world: World) -> None:
     assert "Choose an account" in open_with(world, browser, prompt="select_account").text
     page = browser.open("/authorize", form)
     assert "asks for access" in page.text and "Not you? Sign out" in page.text
+
+
+@pytest.mark.parametrize(("given", "says"), [(["x"], "must give a mapping, not list"), ({"groups": {1, 2}}, "groups is set")])
+def test_what_a_claims_callable_gives_wrongly_is_named_in_the_log(
+    clock: Clock, caplog: pytest.LogCaptureFixture, given: Any, says: str
+) -> None:
+    world = make_world("sqlite://", clock, openid_claims=lambda user: given, openid_scope_claims={"groups": "groups"})
+    token = world.tokens(scope="openid groups")["access_token"]
+    assert user_info(world, token).status_code == 500 and says in caplog.text
+
+
+def test_pages_are_there_though_the_package_was_replaced_under_the_server(
+    memory_world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("oauth_gateway.pages.files", lambda name: tmp_path)
+    assert "Sign in" in memory_world.browser().open("/authorize/login").text
+
+
+def test_an_operator_reads_why_a_request_was_refused(memory_world: World, caplog: pytest.LogCaptureFixture) -> None:
+    open_with(memory_world, memory_world.browser(), scope="openid admin")
+    assert f"client {memory_world.confidential.client_id}: authorization request refused" in caplog.text
+    assert "may not have 'admin'" in caplog.text
