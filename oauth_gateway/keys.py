@@ -46,7 +46,7 @@ class _Known:
 
 
 class Keys:
-    """The signing keys of one deployment. `own` keys are given by the operator and take the place of made ones."""
+    """The signing keys of one deployment: made here, or the operator's own in their place (`own_keys`)."""
 
     def __init__(self, store: Store, sealer: Sealer, settings: Settings) -> None:
         self._store = store
@@ -229,7 +229,7 @@ class Keys:
         return jose.load(json.loads(private))
 
     def _ends(self, stored: tuple[SigningKey, ...]) -> dict[str, float]:
-        """When each key that has a successor is of no more use; a made one that an own one replaces had until our start."""
+        """When each key that has a successor, made or the operator's own, is of no more use."""
         ends = {}
         for key in stored:
             later = [
