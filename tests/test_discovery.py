@@ -39,7 +39,7 @@ def test_an_issuer_with_a_path_is_found_in_every_form_that_clients_try(clock: Cl
 
 
 def test_the_document_is_byte_stable_and_knows_no_request(world: World) -> None:
-    """R098, A032, A033, A034"""
+    """R097, R098, A032, A033, A034"""
     first = send(world.gateway, "GET", OPENID, base=world.base)
     assert first.headers["Cache-Control"] == "public, max-age=300" and first.headers["Access-Control-Allow-Origin"] == "*"
     for host in ("evil.test", "api.example.com:8443", "API.example.com", "a.test/public?"):

@@ -54,7 +54,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("signing_key_lifetime", "10m", "must be at least 1h"),
     ("signing_keys", "", "must be a private JWK"),
     ("openid_claims", "shop", "written as MODULE:NAME"),
-    ("issuer", "http://example.com", "https"),
+    ("issuer", "http://example.com", "https"),  # R099
     ("issuer", "https://a.test/", "without the slash"),
     ("issuer", "https://a.test?x", "query"),
     ("issuer", "https://u@a.test", "https URL"),
