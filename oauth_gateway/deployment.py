@@ -12,9 +12,11 @@ from . import clock
 from .errors import ConfigurationError, StoreUnavailable
 from .jwt_access_tokens import JwtAccessTokens
 from .keys import Keys
+from .naming import named
 from .sealing import Sealer
 from .settings import Settings
 from .store import Store, open_store
+from .values import NAMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +30,17 @@ class Deployment:
     jwts: JwtAccessTokens
 
 
-def open_deployment(settings: Settings, *, adopt_issuer: bool = False, look_only: bool = False) -> Deployment:
+def open_deployment(
+    settings: Settings, *, adopt_issuer: bool = False, look_only: bool = False, makes: bool = True
+) -> Deployment:
     """The prepared store, the sealer and the signing keys; raises ConfigurationError with what to do about it.
 
-    `look_only` makes and records nothing. Nothing stays open: a server that forks its workers after this shares no
-    connection with them.
+    `look_only` makes and records nothing; without `makes` there must be a database already. Nothing stays open: a server that
+    forks its workers after this shares no connection with them.
     """
-    store = open_store(settings.database)
+    store = store_of(settings)
     try:
-        if not look_only:
+        if makes and not look_only:
             store.prepare()
         store.check()
         sealer = Sealer(settings.secret or (_own_secret(settings.database, look_only or store.meta("secret") is not None),))
@@ -50,16 +54,33 @@ def open_deployment(settings: Settings, *, adopt_issuer: bool = False, look_only
         jwts = JwtAccessTokens(settings, keys)
         sealer.signed = jwts.recognise
     except StoreUnavailable as error:
-        raise ConfigurationError(f"database: {describe(settings.database)} cannot be used ({error})") from error
+        raise ConfigurationError(f"database: {store.place} cannot be used ({error})") from error
     if settings.database != "sqlite://":
         store.close()
     return Deployment(settings, store, sealer, keys, jwts)
 
 
-def describe(database: str) -> str:
-    """The database as an operator finds it: an absolute path, and no password."""
-    file = database.removeprefix("sqlite:///")
-    return str(Path(file).resolve()) if file != database else "the database in memory"
+def store_of(settings: Settings) -> Store:
+    """The store that `database` names or is."""
+    if not isinstance(settings.database, str):
+        store: Store = settings.database
+    elif NAMED.fullmatch(settings.database):
+        store = named("database", settings.database)()
+    else:
+        store = open_store(settings.database, strict=settings.revocation is None)
+    if not settings.secret and file_of(settings.database) is None and settings.database != "sqlite://":
+        raise ConfigurationError(
+            "secret: must be set with this database, the same on every machine: at least 32 bytes that nobody can guess, such"
+            " as `python -c 'import secrets; print(secrets.token_urlsafe(48))'` prints"
+        )
+    return store
+
+
+def file_of(database: object) -> Path | None:
+    """The absolute path of an SQLite file; None for another database."""
+    if not isinstance(database, str) or not database.startswith("sqlite:///"):
+        return None
+    return Path(database.removeprefix("sqlite:///")).resolve()
 
 
 def _own_secret(database: str, known: bool) -> bytes:
@@ -67,9 +88,10 @@ def _own_secret(database: str, known: bool) -> bytes:
 
     Where the database knows one already, a missing file is not made anew: it would open nothing.
     """
-    if database == "sqlite://":
+    file = file_of(database)
+    if file is None:
         return secrets.token_bytes(32)
-    path = Path(f"{describe(database)}.secret")
+    path = Path(f"{file}.secret")
     if known and not path.exists():
         raise ConfigurationError(f"secret: {path} is missing; restore it from a backup, the database is of no use without it")
     try:

@@ -32,7 +32,7 @@ class Settings:
 
     issuer: str | None = None
     resource: str | None = None
-    database: str = "sqlite:///oauth_gateway.db"
+    database: Any = "sqlite:///oauth_gateway.db"  # or a store
     secret: tuple[bytes, ...] = field(default=(), repr=False)
     prefix: str = ""
     routes: tuple[policy.Rule, ...] = ()

@@ -43,9 +43,9 @@ class _Evicting(cachetools.FIFOCache):  # type: ignore[type-arg]
 class Tokens:
     """Finds the access token behind an `Authorization` header.
 
-    `audience` is the only one accepted; `grace` is None for strict revocation, else the seconds for which remembered
-    tokens are trusted while the store does not answer. `effective` adds what scopes imply, `forget_keys` is called when a
-    signing key was changed.
+    `audience` is the only one accepted; `grace` is None for strict revocation, which asks for the epoch at every request, else
+    the seconds for which remembered tokens are trusted after the store was last asked. `effective` adds what scopes imply,
+    `forget_keys` is called when a signing key was changed.
     """
 
     def __init__(
@@ -68,13 +68,15 @@ class Tokens:
         self._grace = grace
         self._effective = effective
         self._forget_keys = forget_keys
+        self._watch_seconds = WATCH_SECONDS if grace is None else min(WATCH_SECONDS, store.poll, grace / 2)
         reset_in_children(self)
         self.reset()
 
     def reset(self) -> None:
         """Start empty: at first and in a forked child."""
         self._lock = threading.RLock()
-        self._epoch = self._store.epoch
+        self._epoch = self._store.epoch if self._grace is None else self._store.last_epoch
+        self._asking = False
         self._hits: dict[str, Token] = {}  # the same items as _order, for reads without its Python-level calls
         self._order = _Evicting(self._size, self._evicted)
         self._index: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
@@ -100,23 +102,32 @@ class Tokens:
         return self._sealer.recognise(header[7:].lstrip(" ")) is not None
 
     def _follow(self, now: float) -> None:
-        """Apply what was revoked since; once a second also look whether the database is still the same."""
-        try:
-            with self._lock:
-                self._watch_due = now + WATCH_SECONDS
-                if self._store.watch():
-                    self._applied = None  # a commit whose epoch may have been lost: read the feed
-                epoch = self._epoch()
-                if epoch != self._applied:
-                    self._apply(epoch)
-                if self._grace is not None:
-                    self._trusted_until = now + self._grace
-        except StoreUnavailable:
-            self._watch_due, self._applied, self._position = 0.0, None, -1  # what comes back may be another database
-            if self._grace is None or now >= self._trusted_until:
-                with self._lock:
+        """Apply what was revoked since; now and then also look whether the database is still the same."""
+        trusted = self._grace is not None and now < self._trusted_until
+        if trusted and self._asking:
+            return  # another thread is: a store that is slow holds up one of them, while there is trust left
+        with self._lock:
+            try:
+                self._look(now)
+            except StoreUnavailable:
+                self._watch_due, self._applied, self._position = 0.0, None, -1  # what comes back may be another database
+                if self._grace is None or now >= self._trusted_until:
                     self._drop()
-                raise
+                    raise
+
+    def _look(self, now: float) -> None:
+        self._watch_due = now + self._watch_seconds
+        self._asking = True
+        try:
+            if self._store.watch():
+                self._applied = None  # a commit whose epoch may have been lost: read the feed
+            epoch = self._epoch()
+            if epoch != self._applied:
+                self._apply(epoch)
+        finally:
+            self._asking = False
+        if self._grace is not None:
+            self._trusted_until = now + self._grace
 
     def _apply(self, epoch: bytes) -> None:
         changes = self._store.changes(self._position)

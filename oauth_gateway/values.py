@@ -26,13 +26,14 @@ DEFAULT_FEATURES = (
     "openid",
     "metadata",
 )
-FEATURES = (*DEFAULT_FEATURES[:-1], "hybrid", "implicit", "password", "metadata")
+FEATURES = (*DEFAULT_FEATURES[:-1], "hybrid", "implicit", "password", "health", "metadata")
 LONGEST = 100 * 365 * 86400  # seconds
 RESERVED_CLAIMS = frozenset(  # about a login or a token, never about a person
     "iss sub aud exp iat nbf jti nonce auth_time acr amr azp sid at_hash c_hash s_hash events cnf client_id scope".split()  # noqa: SIM905
 )
 SHORTEST_KEY_LIFETIME = 3600  # seconds
 NAMED = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_DATABASE = re.compile(r"sqlite:///.|(?:postgresql|mysql)://[^/?#]*/[^/?#]+(?:\?|\Z)")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")
 _HOST = re.compile(
@@ -140,11 +141,17 @@ def prefix(value: Any) -> str:
     return text
 
 
-def database(value: Any) -> str:
+def database(value: Any) -> Any:
+    """An address, a store, or MODULE:NAME of a callable that gives one."""
+    if hasattr(value, "redeem"):
+        return value
     text = plain(value)
-    if text == "sqlite://" or re.match(r"sqlite:///.", text):
+    if text == "sqlite://" or _DATABASE.match(text) or NAMED.fullmatch(text):
         return text
-    raise ValueError("must be sqlite:///FILE, or sqlite:// for a database in memory")
+    raise ValueError(
+        "must be sqlite:///FILE, sqlite:// for memory, postgresql://USER@HOST/NAME, mysql://USER@HOST/NAME,"
+        " or MODULE:NAME of your own store"
+    )
 
 
 def from_file(item: Any) -> Any:

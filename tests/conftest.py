@@ -360,12 +360,23 @@ def clock() -> Iterator[Clock]:
         yield clock
 
 
-@pytest.fixture(params=["file", "memory-prefix"])
+SECRET = "a secret for tests only, 32 bytes+"
+# GATEWAY_TEST_ENGINES=sqlite leaves out what needs a server
+ENGINES = os.environ.get("GATEWAY_TEST_ENGINES", "sqlite postgresql mysql").split()
+WORLDS = {"file": "sqlite", "memory-prefix": "sqlite", "postgresql": "postgresql", "mysql-prefix": "mysql"}
+
+
+@pytest.fixture(params=[name for name, engine in WORLDS.items() if engine in ENGINES])
 def world(request: pytest.FixtureRequest, clock: Clock, tmp_path: Any) -> Iterator[World]:
+    from .engines import FRESH
+
+    prefix = "/oauth" if request.param.endswith("-prefix") else ""
     if request.param == "file":
         world = make_world(f"sqlite:///{tmp_path / 'gateway.db'}", clock)
+    elif request.param == "memory-prefix":
+        world = make_world("sqlite://", clock, prefix=prefix)
     else:
-        world = make_world("sqlite://", clock, prefix="/oauth")
+        world = make_world(FRESH[WORLDS[request.param]](), clock, prefix=prefix, secret=SECRET)
     yield world
     world.gateway.store.close()
 

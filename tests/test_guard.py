@@ -246,8 +246,13 @@ def test_tokens_expire_and_are_for_this_audience_only(world: World, clock: Clock
     assert world.call(token).status_code == 401
     token = world.machine_token()
     if world.gateway.settings.database != "sqlite://":
+        known = world.gateway.settings
         other = OAuthGateway(
-            world.app, issuer=world.base, database=world.gateway.settings.database, resource="https://other.example.com"
+            world.app,
+            issuer=world.base,
+            database=known.database,
+            secret=list(known.secret) or None,
+            resource="https://other.example.com",
         )
         assert send(other, "GET", "/thing", headers={"Authorization": f"Bearer {token}"}).status_code == 401
         other.store.close()

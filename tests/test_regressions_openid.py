@@ -157,7 +157,7 @@ def test_purge_keeps_what_says_whom_to_tell_of_a_session_s_end(
     assert world.gateway.server.jobs.work() == 1
     clock.advance(3 * DAY)
     assert main(["purge", "--database", world.gateway.settings.database]) == 0
-    assert world.gateway.store.purge_grants(clock()) == 0, "once it has ended they go"  # type: ignore[attr-defined]
+    assert sum(world.gateway.store.sweep(clock())) == 0, "once it has ended they go"
     capsys.readouterr()
 
 

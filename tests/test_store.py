@@ -132,13 +132,22 @@ def test_a_replaced_database_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_newer_schema_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    """A096; a schema that was only expanded serves older code on, or no restart could be a rolling one (A106)."""
     import sqlite3
 
-    connection = sqlite3.connect(tmp_path / "newer.db")
-    connection.execute("PRAGMA user_version=99")
+    url = f"sqlite:///{tmp_path / 'newer.db'}"
+    store = open_store(url)
+    store.prepare()
+    store.close()
+    with sqlite3.connect(tmp_path / "newer.db") as connection:
+        connection.execute("PRAGMA user_version=99")
+    connection.close()
+    open_store(url).prepare()
+    with sqlite3.connect(tmp_path / "newer.db") as connection:
+        connection.execute("UPDATE oauth_meta SET value = '98' WHERE name = 'oldest code'")
     connection.close()
     with pytest.raises(ConfigurationError, match="99.*upgrade oauth-gateway"):
-        open_store(f"sqlite:///{tmp_path / 'newer.db'}").prepare()
+        open_store(url).prepare()
 
 
 def test_a_missing_folder_is_one_clear_line(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import ConfigurationError, OAuthError, StoreUnavailable
-from . import check, clients, demo, keys, maintenance, serve, sessions, tokens, users
+from . import check, clients, copying, demo, keys, maintenance, serve, sessions, tokens, users
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
     wrapped.add_argument("--app", metavar="MODULE:APP", help="a gateway whose settings are given in code")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     serve.add(commands, shared)
+    copying.add(commands, shared)
     for module in (demo, clients, users, tokens, sessions, keys, check, maintenance):
         module.add(commands, wrapped)
     return top

@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, TemplateError
 
-from ..deployment import describe, open_deployment
+from ..deployment import file_of, open_deployment
 from ..errors import ConfigurationError, StoreUnavailable
 from ..gateway import is_well_known
 from ..own_keys import own_keys
@@ -84,16 +84,17 @@ def _check_database(settings: Settings) -> Iterator[Finding]:
     if settings.database == "sqlite://":
         yield "warning", "database", "is in memory: everything is forgotten at the end of the process"
         return
-    path = Path(describe(settings.database))
-    if not path.exists() and path.parent.is_dir():
+    path = file_of(settings.database)
+    if path is not None and not path.exists() and path.parent.is_dir():
         yield "warning", "database", f"{path} is not there yet; serve, client create or user create make it"
         return
     try:
-        open_deployment(settings, look_only=True)
-        yield "ok", "database", str(path)
-    except ConfigurationError as error:
+        store = open_deployment(settings, look_only=True).store
+        yield "ok", "database", store.place
+        yield from (("warning", "database", text) for text in store.advice())
+    except (ConfigurationError, StoreUnavailable) as error:
         yield "error", "database", str(error)
-    for file in (path, Path(f"{path}.secret")):
+    for file in (path, Path(f"{path}.secret")) if path is not None else ():
         if file.is_file() and stat.S_IMODE(os.stat(file).st_mode) & 0o077:
             yield "error", "files", f"{file} is readable by others; run chmod 600 on it"
 
@@ -156,7 +157,8 @@ def _check_openid(settings: Settings) -> Iterator[Finding]:
 
 def _check_clients(settings: Settings) -> Iterator[Finding]:
     """What was allowed to single clients and is weaker than the rest."""
-    if settings.database == "sqlite://" or not Path(describe(settings.database)).exists():
+    file = file_of(settings.database)
+    if settings.database == "sqlite://" or (file is not None and not file.exists()):
         return
     try:
         store, after = open_deployment(settings, look_only=True).store, 0

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import settings as doors
 from ..clients import Clients
-from ..deployment import describe, open_deployment
+from ..deployment import file_of, open_deployment
 from ..errors import ConfigurationError
 from ..events import Events, Subscriber, subscribers
 from ..naming import named
@@ -70,10 +70,12 @@ class Context:
 
     def __init__(self, arguments: argparse.Namespace, *, makes: bool = False) -> None:
         self.settings = settings_of(arguments)
-        file = describe(self.settings.database)
-        if not makes and self.settings.database != "sqlite://" and not Path(file).exists():
-            raise ConfigurationError(f"database: there is none at {file}; serve, client create or user create make it")
-        self.deployment = open_deployment(self.settings, adopt_issuer=getattr(arguments, "adopt_issuer", False))
+        file = file_of(self.settings.database)
+        if not makes and file is not None and not file.exists():
+            raise ConfigurationError(f"database: there is none at {file}; serve, client create, user create or copy make it")
+        makes = makes or self.settings.database == "sqlite://"
+        adopts = getattr(arguments, "adopt_issuer", False)
+        self.deployment = open_deployment(self.settings, adopt_issuer=adopts, makes=makes)
         self.store, self.sealer, self.keys = self.deployment.store, self.deployment.sealer, self.deployment.keys
         self.sealer.foreign = True  # tokens of an own generator can be inspected and revoked too
         self.events = Events(subscribers_of(self.settings))

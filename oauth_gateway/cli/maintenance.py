@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+import sys
 from typing import Any
 
 from .. import clock
-from ..deployment import describe
-from ..store import open_store
-from ..store.sql import SqlStore
+from ..deployment import file_of, store_of
 from .context import Context, settings_of, show
 
 
 def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     command = commands.add_parser("migrate", parents=[shared], help="bring the database's schema up to date")
     command.add_argument("--adopt-issuer", action="store_true", help="let the database belong to the issuer that is set now")
+    command.add_argument(
+        "--contract", action="store_true", help="also remove what only older code needs; when none of it runs any more"
+    )
     command.set_defaults(run=migrate)
     command = commands.add_parser("purge", parents=[shared], help="delete what has expired, in small batches")
     command.set_defaults(run=purge)
@@ -23,20 +24,19 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 def migrate(arguments: argparse.Namespace) -> None:
     settings, changed = settings_of(arguments), False
-    if settings.database != "sqlite://" and Path(describe(settings.database)).is_file():
-        changed = open_store(settings.database).migrate()
-    Context(arguments)  # says where there is none, and records the issuer where it is asked to
-    path = describe(settings.database)
+    file = file_of(settings.database)
+    if settings.database != "sqlite://" and (file is None or file.is_file()):
+        changed = store_of(settings).migrate(tell, contract=arguments.contract)
+    place = Context(arguments).store.place  # says where there is none, and records the issuer where it is asked to
     word = "brought up to date" if changed else "up to date"
-    show(arguments, {"database": path, "schema": word}, [f"{path}: the schema is {word}"])
+    show(arguments, {"database": place, "schema": word}, [f"{place}: the schema is {word}"])
+
+
+def tell(line: str) -> None:
+    """Progress, on standard error: standard output is for the result."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def purge(arguments: argparse.Namespace) -> None:
-    store = Context(arguments).store
-    removed = 0
-    if isinstance(store, SqlStore):
-        while (batch := store.purge(clock.now(), 1000)) or not store.walked:
-            removed += batch
-        while batch := store.purge_grants(clock.now(), 1000):
-            removed += batch
+    removed = sum(Context(arguments).store.sweep(clock.now()))
     show(arguments, {"removed": removed}, [f"{removed} expired rows removed"])

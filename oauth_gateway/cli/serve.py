@@ -17,7 +17,6 @@ from typing import Any
 
 from gunicorn.app.wsgiapp import WSGIApplication
 
-from ..deployment import describe
 from ..errors import ConfigurationError
 from ..gateway import OAuthGateway
 from .context import read_settings
@@ -53,8 +52,8 @@ def serve(arguments: argparse.Namespace) -> None:
 
     def describe_it() -> str:
         loaded = load()
-        used = (gateway_in(loaded) or loaded).settings
-        return f"{describe(used.database)}, {used.issuer or 'this machine only (no issuer is set)'}"
+        used = gateway_in(loaded) or loaded
+        return f"{used.store.place}, {used.settings.issuer or 'this machine only (no issuer is set)'}"
 
     try_bind(arguments.bind)
     told = try_in_child(describe_it)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from . import (
     authorization_code,
     client_credentials,
+    health,
     hybrid,
     implicit,
     introspection,
@@ -31,5 +32,6 @@ INSTALL: dict[str, Callable[[AuthorizationServer], None]] = {
     "password": password.install,
     "revocation": revocation.install,
     "introspection": introspection.install,
+    "health": health.install,
     "metadata": metadata.install,
 }

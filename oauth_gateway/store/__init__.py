@@ -8,9 +8,10 @@ remembers. `now` is always an argument, in seconds. A store that cannot answer r
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 from ..errors import ConfigurationError
 from ..models import AuthorizationCode, Client, Consent, Grant, Job, Party, Session, SigningKey, Token, User
@@ -87,10 +88,13 @@ class Count:
 class Store(Protocol):
     """See the module. `StoreContract` in `oauth_gateway.testing` says whether an implementation behaves."""
 
-    # what this deployment is
+    # what this deployment is; `place` is where it is kept, for people and without a password
+    place: str
+
     def prepare(self) -> None: ...
     def check(self) -> None: ...
-    def migrate(self) -> bool: ...
+    def migrate(self, tell: Callable[[str], None] = ..., *, contract: bool = False) -> bool: ...
+    def advice(self) -> Sequence[str]: ...  # what an operator should know of how the place is kept
     def meta(self, name: str) -> str | None: ...
     def set_meta(self, name: str, value: str, *, replace: bool = False) -> str: ...
 
@@ -131,7 +135,15 @@ class Store(Protocol):
     def revoke_token(self, number: int, now: float) -> bool: ...
     def revoke_grant(self, grant_id: int, now: float) -> None: ...
     def changes(self, position: int) -> Changes: ...
-    def epoch(self) -> bytes: ...
+
+    # `epoch` is as it is now; `last_epoch` as this process was last told, by a push or by `watch`, and costs nothing: it is for
+    # those who allow a delay, and then call `watch` every `poll` seconds; `watch` tells whether something changed
+    poll: float
+
+    @property
+    def epoch(self) -> Callable[[], bytes]: ...
+    @property
+    def last_epoch(self) -> Callable[[], bytes]: ...
     def watch(self) -> bool: ...
 
     # signing keys, one a generation; and work that outlives a process
@@ -151,13 +163,39 @@ class Store(Protocol):
     def count(self, space: str, key: str, window: int, now: float, amount: int = 1) -> Count: ...
     def forget_count(self, space: str, key: str) -> None: ...
     def purge(self, now: float, limit: int = 100) -> int: ...
+    def sweep(self, now: float) -> Iterator[int]: ...
+
+    # everything as records, for `oauth-gateway copy`; the kinds are those of `kinds.KIND`
+    def size(self, kind: str) -> int: ...
+    def dump(self, kind: str, after: Sequence[Any] | None = None, limit: int = 1000) -> Sequence[dict[str, Any]]: ...
+    def load(self, kind: str, records: Sequence[Mapping[str, Any]]) -> None: ...
+    def unload(self, kind: str, keys: Sequence[Sequence[Any]]) -> None: ...
     def close(self) -> None: ...
 
 
-def open_store(url: str) -> Store:
-    """The store that `url` names; nothing is opened before its first use, so that a fork in between is harmless."""
-    if url.startswith("sqlite:"):
-        from .sql import SqlStore
+def open_store(url: str, *, strict: bool = True) -> Store:
+    """The store that `url` names; nothing is opened before its first use, so that a fork in between is harmless.
 
-        return SqlStore(url)
+    `strict` demands of it that no revocation that was answered can be lost.
+    """
+    engine = url.partition(":")[0]
+    if engine == "sqlite":
+        from .sql import SqlStore
+        from .sqlite import Database
+
+        file = url.removeprefix("sqlite://").removeprefix("/")
+        return SqlStore(Database(Path(file).resolve() if file else None))  # one file, one epoch, whatever links lead to it
+    try:
+        if engine == "postgresql":
+            from .postgresql import PostgreSQL
+            from .sql import SqlStore
+
+            return SqlStore(PostgreSQL(url))
+        if engine == "mysql":
+            from .mysql import MySQL
+            from .sql import SqlStore
+
+            return SqlStore(MySQL(url))
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"database: {error.name} is not installed; pip install 'oauth-gateway[{engine}]'") from None
     raise ConfigurationError("database: must be sqlite:///FILE, or sqlite:// for a database in memory")

@@ -1,6 +1,6 @@
 """Consents, grants, codes and tokens in SQL: what is redeemed is redeemed in one transaction.
 
-The hot insert and the hot select go to the driver with prepared text: Core's own cost there is several times SQLite's.
+A conditional update picks the winner, so it does so on engines that let several transactions write at once, too.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
 
 from ..models import AuthorizationCode, Consent, Grant, Token, public_id
 from . import NewToken, Outcome, Purchase, Redemption, rows
+from .database import add_row
+from .part import Part
 from .schema import REALM, client, consent, feed, grant, session, token, user
-from .sqlite import Database
 
 _STATE = (
     select(
@@ -57,13 +57,8 @@ _TOKEN_AND_HEAD = _TOKEN.add_columns(select(feed.c.head).where(feed.c.realm == R
 _HEAD = select(feed.c.head).where(feed.c.realm == REALM)
 
 
-class Grants:
-    """The part of the store about what was authorized; `_feed` is given by the whole store."""
-
-    database: Database
-
-    def _feed(self, connection: Connection, entries: Sequence[tuple[str, str]], now: float) -> None:
-        raise NotImplementedError
+class Grants(Part):
+    """The part of the store about what was authorized."""
 
     def consent(self, user_id: str, number: int, redirect_uri: str, audience: str) -> Consent | None:
         """The living consent of this person for this client, redirect URI and audience."""
@@ -84,16 +79,15 @@ class Grants:
         GONE where the login session that it was made in has ended.
         """
         with self.database.write() as connection:
-            where = (session.c.user_id == record.user_id, session.c.sid == record.session)
-            if record.session is not None and connection.execute(select(session.c.sid).where(*where)).first() is None:
-                return Outcome.GONE
-            done = connection.execute(insert_or_ignore(grant).values(rows.grant_values(record)).on_conflict_do_nothing())
-            if done.rowcount != 1:
+            if record.session is not None:
+                living = select(session.c.sid).where(session.c.user_id == record.user_id, session.c.sid == record.session)
+                if connection.execute(living.with_for_update(read=True)).first() is None:
+                    return Outcome.GONE
+            if not add_row(connection, grant, rows.grant_values(record)):
                 return Outcome.REPLAYED
             if agreed is not None:
                 connection.execute(consent.insert().values(rows.consent_values(agreed)))
-            for new in tokens:
-                rows.insert(connection, new)
+            rows.insert(connection, tokens)
         return Outcome.WON
 
     def code(self, number: int, digest: bytes, *, dormant: bool = False) -> AuthorizationCode | None:
@@ -123,31 +117,33 @@ class Grants:
     def issue(self, new: NewToken) -> None:
         """Store one token that nothing was redeemed for; its commit need not reach the disk before the answer."""
         with self.database.write(durable=False) as connection:
-            rows.insert(connection, new)
+            rows.insert(connection, (new,))
 
     def redeem(self, number: int, purchase: Purchase, now: float) -> Redemption:
         """Mark the code or refresh token as redeemed and store what it buys, if nobody did before."""
         with self.database.write() as connection:
             row = connection.execute(_STATE.where(token.c.id == number)).first()
-            if row is None or row.living_grant is None or row.living_client is None or not rows.redeemable(row, now):
+            if row is None or not rows.redeemable(row, now):
                 return Redemption(Outcome.GONE)
-            if row.redeemed is not None:
-                if row.predecessor == number and row.sealed is not None and now < row.sealed_until:
-                    return Redemption(Outcome.REPEATED, row.sealed)
-                return Redemption(Outcome.REPLAYED)
-            connection.execute(update(token).where(token.c.id == number).values(redeemed=now))
-            for new in purchase.tokens:
-                rows.insert(connection, new)
-            connection.execute(
-                update(grant)
-                .where(grant.c.id == row.grant_id)
-                .values(
-                    last_used=now,
-                    predecessor=number,
-                    sealed=purchase.sealed,
-                    sealed_until=purchase.sealed_until if purchase.sealed else None,
-                )
-            )
+            if row.redeemed is None:
+                first = update(token).where(token.c.id == number, token.c.redeemed.is_(None), token.c.revoked.is_(None))
+                if connection.execute(first.values(redeemed=now)).rowcount == 1:
+                    return self._buy(connection, row.grant_id, number, purchase, now)
+                row = connection.execute(_STATE.where(token.c.id == number)).first()  # another one was faster
+                if row is None or not rows.redeemable(row, now):
+                    return Redemption(Outcome.GONE)
+            if row.predecessor == number and row.sealed is not None and now < row.sealed_until:
+                return Redemption(Outcome.REPEATED, row.sealed)
+        return Redemption(Outcome.REPLAYED)
+
+    def _buy(self, connection: Connection, grant_id: int, number: int, purchase: Purchase, now: float) -> Redemption:
+        """Within the transaction that redeemed `number`: what it buys, unless the grant was revoked a moment ago."""
+        values = {"last_used": now, "predecessor": number, "sealed": purchase.sealed}
+        values["sealed_until"] = purchase.sealed_until if purchase.sealed else None
+        living = update(grant).where(grant.c.id == grant_id, grant.c.revoked.is_(None))
+        if connection.execute(living.values(values)).rowcount != 1:
+            return Redemption(Outcome.GONE)
+        rows.insert(connection, purchase.tokens)
         return Redemption(Outcome.WON)
 
     def token(self, number: int, digest: bytes | None, *, dormant: bool = False) -> tuple[Token | None, int]:
@@ -178,21 +174,19 @@ class Grants:
 
     def revoke_token(self, number: int, now: float) -> bool:
         """End one token; False where there was nothing left to end."""
-        with self.database.write() as connection:
+        with self.revoking(now) as (connection, entries):
             done = connection.execute(update(token).where(token.c.id == number, token.c.revoked.is_(None)).values(revoked=now))
             if done.rowcount:
-                self._feed(connection, [("token", public_id(number))], now)
-        self.database.new_epoch()
+                entries.append(("token", public_id(number)))
         return done.rowcount == 1
 
     def revoke_grant(self, grant_id: int, now: float) -> None:
         """End the grant: every token of its family is refused from here on."""
-        with self.database.write() as connection:
+        with self.revoking(now) as (connection, entries):
             done = connection.execute(
                 update(grant)
                 .where(grant.c.id == grant_id, grant.c.revoked.is_(None))
                 .values(revoked=now, sealed=None, sealed_until=None)
             )
             if done.rowcount:
-                self._feed(connection, [("grant", public_id(grant_id))], now)
-        self.database.new_epoch()
+                entries.append(("grant", public_id(grant_id)))

@@ -12,8 +12,8 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, sel
 from ..models import Party, Session, public_id
 from ..sealing import new_number
 from . import Ended
+from .part import Part
 from .schema import REALM, grant, job, session
-from .sqlite import Database
 
 _SESSION = select(session).where(session.c.realm == REALM)
 
@@ -27,13 +27,8 @@ class _Effects:
     entries: list[tuple[str, str]]
 
 
-class Logins:
-    """The part of the store about who is signed in; `_feed` is given by the whole store."""
-
-    database: Database
-
-    def _feed(self, connection: Connection, entries: Sequence[tuple[str, str]], now: float) -> None:
-        raise NotImplementedError
+class Logins(Part):
+    """The part of the store about who is signed in."""
 
     def add_session(self, record: Session, replacing: bytes | None = None) -> bool:
         """Insert; `replacing` is the digest of the same session's cookie before its person signed in again: False where that
@@ -71,12 +66,9 @@ class Logins:
         which = session.c.digest == digest if digest is not None else session.c.sid == sid
         if user_id is not None:
             which = and_(which, session.c.user_id == user_id)
-        with self.database.write() as connection:
+        with self.revoking(now) as (connection, entries):
             done = end_sessions(connection, which, now)
-            if done.entries:
-                self._feed(connection, done.entries, now)
-        if done.entries:
-            self.database.new_epoch()
+            entries += done.entries
         return Ended(done.session, done.parties) if done.session else None
 
 
@@ -84,7 +76,7 @@ def end_sessions(connection: Connection, which: ColumnElement[bool], now: float)
     """Within a transaction: delete sessions, revoke their grants without offline access (OpenID Connect Back-Channel Logout
     section 2.7), leave a job for each relying party.
     """
-    found = [_session(row) for row in connection.execute(_SESSION.where(which)).all()]
+    found = [_session(row) for row in connection.execute(_SESSION.where(which).with_for_update()).all()]
     entries: list[tuple[str, str]] = []
     told: list[Party] = []
     for ended in found:

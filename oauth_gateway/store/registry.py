@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
 
 from ..models import Client, Secret, User
+from .database import add_row
 from .logins import end_sessions
+from .part import Part
 from .schema import REALM, client, consent, grant, origin, session, user
-from .sqlite import Database
 
+_CLIENT_ID = re.compile(r"[\x20-\x7e]+\Z")  # RFC 6749 appendix A.1
 _CLIENT = select(client).where(client.c.realm == REALM)
 _USER = select(user).where(user.c.realm == REALM)
 
 
-class Registry:
-    """The part of the store about who there is; `_feed` is given by the whole store."""
-
-    database: Database
-
-    def _feed(self, connection: Connection, entries: Sequence[tuple[str, str]], now: float) -> None:
-        raise NotImplementedError
+class Registry(Part):
+    """The part of the store about who there is."""
 
     def client(self, client_id: str) -> Client | None:
+        if not _CLIENT_ID.match(client_id):
+            return None  # not every engine could compare it
         with self.database.read() as connection:
             row = connection.execute(_CLIENT.where(client.c.client_id == client_id)).first()
-        return _client(row) if row else None
+        return _client(row) if row and row.client_id == client_id else None
 
     def client_numbered(self, number: int) -> Client | None:
         with self.database.read() as connection:
@@ -47,24 +46,23 @@ class Registry:
         """Insert; False where the client_id is taken."""
         values = {**_client_values(record), "number": record.number, "realm": REALM, "client_id": record.client_id}
         with self.database.write() as connection:
-            done = connection.execute(insert_or_ignore(client).values(values).on_conflict_do_nothing())
-            if done.rowcount:
+            done = add_row(connection, client, values)
+            if done:
                 store_origins(connection, record)
-            return done.rowcount == 1
+            return done
 
     def update_client(self, record: Client, now: float) -> bool:
         """Replace what may change; processes forget what they know of the client's tokens."""
-        with self.database.write() as connection:
+        with self.revoking(now) as (connection, entries):
             done = connection.execute(update(client).where(client.c.number == record.number).values(_client_values(record)))
             if done.rowcount:
                 store_origins(connection, record)
-                self._feed(connection, [("client", record.client_id)], now)
-        self.database.new_epoch()
+                entries.append(("client", record.client_id))
         return done.rowcount == 1
 
     def delete_client(self, client_id: str, now: float) -> bool:
         """Delete the client, its consents and grants; its tokens die with it."""
-        with self.database.write() as connection:
+        with self.revoking(now) as (connection, entries):
             number = connection.execute(
                 select(client.c.number).where(client.c.realm == REALM, client.c.client_id == client_id)
             ).scalar()
@@ -73,8 +71,7 @@ class Registry:
                 connection.execute(delete(origin).where(origin.c.client == number))
                 connection.execute(delete(consent).where(consent.c.client == number))
                 connection.execute(delete(grant).where(grant.c.client == number))
-                self._feed(connection, [("client", client_id)], now)
-        self.database.new_epoch()
+                entries.append(("client", client_id))
         return number is not None
 
     def has_origin(self, text: str) -> bool:
@@ -91,9 +88,11 @@ class Registry:
 
     def user_named(self, source: str, name: str) -> User | None:
         """The person whom `source` knows under the normalised `name`."""
+        if "\0" in name:
+            return None
         with self.database.read() as connection:
             row = connection.execute(_USER.where(user.c.source == source, user.c.name == name)).first()
-        return _user(row) if row else None
+        return _user(row) if row and row.name == name else None  # MySQL forgives a blank at the end
 
     def users(self, after: str = "", limit: int = 100) -> Sequence[User]:
         """A page of people in the order of their ids, after `after`."""
@@ -105,29 +104,26 @@ class Registry:
         """Insert; False where the source has the normalised `name` already."""
         values = {**_user_values(record), "id": record.user_id, "realm": REALM, "source": record.source, "name": name}
         with self.database.write() as connection:
-            done = connection.execute(insert_or_ignore(user).values(values).on_conflict_do_nothing())
-            return done.rowcount == 1
+            return add_row(connection, user, values)
 
     def update_user(self, record: User, now: float, *, revoke: bool) -> bool:
         """Replace what may change; with `revoke` also end the person's sessions and forget their tokens."""
-        with self.database.write() as connection:
+        with self.revoking(now) as (connection, entries):
             done = connection.execute(update(user).where(user.c.id == record.user_id).values(_user_values(record)))
             if done.rowcount and revoke:
                 ended = end_sessions(connection, session.c.user_id == record.user_id, now)
-                self._feed(connection, [("user", record.user_id), *ended.entries], now)
-        self.database.new_epoch()
+                entries += [("user", record.user_id), *ended.entries]
         return done.rowcount == 1
 
     def delete_user(self, user_id: str, now: float) -> bool:
         """Delete the person with sessions, consents and grants."""
-        with self.database.write() as connection:
+        with self.revoking(now) as (connection, entries):
             end_sessions(connection, session.c.user_id == user_id, now)
             done = connection.execute(delete(user).where(user.c.id == user_id))
             if done.rowcount:
                 for table in (consent, grant):
                     connection.execute(delete(table).where(table.c.user_id == user_id))
-                self._feed(connection, [("user", user_id)], now)
-        self.database.new_epoch()
+                entries.append(("user", user_id))
         return done.rowcount == 1
 
 

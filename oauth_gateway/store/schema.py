@@ -6,65 +6,74 @@ time-ordered integer key and no second index: inserts append, and expired rows a
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger as Big
+from typing import Any
+
 from sqlalchemy import (
+    BigInteger,
     Column,
-    Float,
+    Double,
     Index,
     Integer,
     LargeBinary,
     MetaData,
     String,
-    Table,
-    Text,
     UniqueConstraint,
 )
+from sqlalchemy import Table as PlainTable
+from sqlalchemy import Text as PlainText
+from sqlalchemy.dialects import mysql
 
-VERSION = 3  # 2: oauth_origin; 3: oauth_key by generation
+VERSION = 4  # 2: oauth_origin; 3: oauth_key by generation; 4: oauth_feed.epoch
+OLDEST = 4  # the oldest code that may serve on the schema of VERSION
 REALM = ""  # the only realm so far
 metadata = MetaData()
-Number = Big().with_variant(Integer, "sqlite")  # SQLite makes INTEGER PRIMARY KEY the row's own key
+Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite makes INTEGER PRIMARY KEY the row's own key
+Text = PlainText().with_variant(mysql.MEDIUMTEXT(), "mysql")
+Digest = LargeBinary(32).with_variant(mysql.VARBINARY(32), "mysql")  # a BLOB could be no key there
+ClientId = String(2048).with_variant(mysql.VARCHAR(2048, charset="ascii", collation="ascii_bin"), "mysql")
+
+
+def Table(name: str, *args: Any) -> PlainTable:
+    """A table whose texts MySQL compares as everybody else does."""
+    return PlainTable(name, metadata, *args, mysql_charset="utf8mb4", mysql_collate="utf8mb4_bin", mysql_engine="InnoDB")
+
 
 meta = Table(
     "oauth_meta",
-    metadata,
     Column("realm", String(64), primary_key=True),
     Column("name", String(64), primary_key=True),
     Column("value", Text, nullable=False),
 )
 feed = Table(
     "oauth_feed",
-    metadata,
     Column("realm", String(64), primary_key=True),
     Column("head", Number, nullable=False),
     Column("floor", Number, nullable=False),
+    Column("epoch", Number, nullable=False, server_default="0"),  # another one after every revocation
 )
 change = Table(
     "oauth_change",
-    metadata,
     Column("realm", String(64), primary_key=True),
     Column("number", Number, primary_key=True, autoincrement=False),
     Column("kind", String(16), nullable=False),
     Column("subject", String(255), nullable=False),
-    Column("at", Float, nullable=False),
+    Column("at", Double, nullable=False),
 )
 client = Table(
     "oauth_client",
-    metadata,
     Column("number", Number, primary_key=True, autoincrement=False),
     Column("realm", String(64), nullable=False),
-    Column("client_id", String(2048), nullable=False),
+    Column("client_id", ClientId, nullable=False),
     Column("metadata", Text, nullable=False),
     Column("secrets", Text, nullable=False),
     Column("owner", String(255)),
-    Column("created", Float, nullable=False),
-    Column("disabled", Float),
-    Column("last_used", Float),
+    Column("created", Double, nullable=False),
+    Column("disabled", Double),
+    Column("last_used", Double),
     UniqueConstraint("realm", "client_id"),
 )
 origin = Table(
     "oauth_origin",
-    metadata,
     Column("realm", String(64), primary_key=True),
     Column("origin", String(255), primary_key=True),
     Column("client", Number, primary_key=True, autoincrement=False),
@@ -72,7 +81,6 @@ origin = Table(
 )
 user = Table(
     "oauth_user",
-    metadata,
     Column("id", String(64), primary_key=True),
     Column("realm", String(64), nullable=False),
     Column("source", String(64), nullable=False),
@@ -81,29 +89,27 @@ user = Table(
     Column("password", Text),
     Column("claims", Text, nullable=False),
     Column("locale", String(35)),
-    Column("created", Float, nullable=False),
-    Column("disabled", Float),
+    Column("created", Double, nullable=False),
+    Column("disabled", Double),
     UniqueConstraint("realm", "source", "name"),
 )
 session = Table(
     "oauth_session",
-    metadata,
-    Column("digest", LargeBinary(32), primary_key=True),
+    Column("digest", Digest, primary_key=True),
     Column("realm", String(64), nullable=False),
     Column("sid", String(64), nullable=False),
     Column("user_id", String(64), nullable=False),
-    Column("auth_time", Float, nullable=False),
+    Column("auth_time", Double, nullable=False),
     Column("amr", String(255), nullable=False),
     Column("acr", String(255)),
-    Column("created", Float, nullable=False),
-    Column("idle_expires", Float),
-    Column("expires", Float, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("idle_expires", Double),
+    Column("expires", Double, nullable=False),
     Index("oauth_session_user", "user_id"),
     Index("oauth_session_expires", "expires"),
 )
 consent = Table(
     "oauth_consent",
-    metadata,
     Column("id", Number, primary_key=True, autoincrement=False),
     Column("realm", String(64), nullable=False),
     Column("user_id", String(64), nullable=False),
@@ -111,13 +117,12 @@ consent = Table(
     Column("redirect_uri", Text, nullable=False),
     Column("scope", Text, nullable=False),
     Column("audience", Text, nullable=False),
-    Column("created", Float, nullable=False),
-    Column("revoked", Float),
+    Column("created", Double, nullable=False),
+    Column("revoked", Double),
     Index("oauth_consent_user", "user_id", "client"),
 )
 grant = Table(
     "oauth_grant",
-    metadata,
     Column("id", Number, primary_key=True, autoincrement=False),
     Column("realm", String(64), nullable=False),
     Column("consent_id", Number),
@@ -128,29 +133,28 @@ grant = Table(
     Column("scope", Text, nullable=False),
     Column("audience", Text, nullable=False),
     Column("cnf", Text),
-    Column("auth_time", Float),
+    Column("auth_time", Double),
     Column("acr", String(255)),
     Column("amr", String(255), nullable=False),
     Column("claims", Text),
     Column("authorization_details", Text),
     Column("locale", String(35)),
-    Column("created", Float, nullable=False),
-    Column("expires", Float),
-    Column("revoked", Float),
-    Column("last_used", Float),
+    Column("created", Double, nullable=False),
+    Column("expires", Double),
+    Column("revoked", Double),
+    Column("last_used", Double),
     # the grace of refresh rotation: which refresh token was redeemed last, and the sealed answer it bought
     Column("predecessor", Number),
     Column("sealed", LargeBinary),
-    Column("sealed_until", Float),
+    Column("sealed_until", Double),
     Index("oauth_grant_user", "user_id"),
 )
 token = Table(
     "oauth_token",
-    metadata,
     Column("id", Number, primary_key=True, autoincrement=False),
     Column("realm", String(64), nullable=False),
     Column("kind", String(24), nullable=False),
-    Column("digest", LargeBinary(32), nullable=False),
+    Column("digest", Digest, nullable=False),
     Column("client", Number, nullable=False),
     Column("grant_id", Number),
     Column("parent", Number),
@@ -159,56 +163,52 @@ token = Table(
     Column("scope", Text, nullable=False),
     Column("audience", Text, nullable=False),
     Column("cnf", Text),
-    Column("issued", Float, nullable=False),
-    Column("expires", Float, nullable=False),
-    Column("redeemed", Float),
-    Column("revoked", Float),
+    Column("issued", Double, nullable=False),
+    Column("expires", Double, nullable=False),
+    Column("redeemed", Double),
+    Column("revoked", Double),
     Column("failures", Integer, nullable=False),
     Column("redirect_uri", Text),
     Column("code_challenge", String(128)),
 )
 entry = Table(
     "oauth_entry",
-    metadata,
     Column("realm", String(64), primary_key=True),
     Column("space", String(32), primary_key=True),
     Column("key", String(255), primary_key=True),
-    Column("expires", Float, nullable=False),
+    Column("expires", Double, nullable=False),
     Index("oauth_entry_expires", "expires"),
 )
 counter = Table(
     "oauth_counter",
-    metadata,
     Column("realm", String(64), primary_key=True),
     Column("space", String(32), primary_key=True),
     Column("key", String(255), primary_key=True),
     Column("value", Integer, nullable=False),
-    Column("expires", Float, nullable=False),
+    Column("expires", Double, nullable=False),
     Index("oauth_counter_expires", "expires"),
 )
 key = Table(
     "oauth_key",
-    metadata,
     Column("realm", String(64), primary_key=True),
     Column("algorithm", String(16), primary_key=True),
     Column("generation", Integer, primary_key=True, autoincrement=False),  # so that one of several makers wins
     Column("kid", String(64), nullable=False),
     Column("public", Text, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
-    Column("created", Float, nullable=False),
-    Column("active", Float, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("active", Double, nullable=False),
     Column("longest", Integer, nullable=False),
-    Column("revoked", Float),
+    Column("revoked", Double),
 )
 job = Table(
     "oauth_job",
-    metadata,
     Column("id", Number, primary_key=True, autoincrement=False),
     Column("realm", String(64), nullable=False),
     Column("name", String(64), nullable=False),
     Column("payload", Text, nullable=False),
-    Column("due", Float, nullable=False),
+    Column("due", Double, nullable=False),
     Column("attempts", Integer, nullable=False),
-    Column("lease", Float),
+    Column("lease", Double),
     Index("oauth_job_due", "due"),
 )

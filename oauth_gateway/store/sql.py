@@ -1,78 +1,66 @@
-"""SqlStore: the whole Store protocol in SQL, so far on SQLite."""
+"""SqlStore: the whole Store protocol in SQL, on SQLite, PostgreSQL and MariaDB."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, literal_column, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, or_, select, tuple_, update
 
-from ..errors import ConfigurationError
-from . import Changes, Count
+from . import Changes, Count, Store, migrations
+from .database import Database, add_row, rerun
 from .grants import Grants
 from .logins import Logins
-from .registry import Registry, every_origin
-from .schema import REALM, VERSION, change, consent, counter, entry, feed, grant, meta, session, token
-from .sqlite import Database
-from .work import Work, keys_by_generation
+from .registry import Registry
+from .schema import REALM, change, consent, counter, entry, feed, grant, meta, session, token
+from .transfer import Transfer
+from .work import Work
 
 FEED_KEPT = 10_000  # entries; a process that slept through more of them drops its whole cache
-ROWID: ColumnElement[int] = literal_column("rowid")
 RETENTION = 86_400  # seconds that a redeemed token or an ended grant is kept so that its replay is still recognised
 WALK = 1000  # rows of the token table that one purge looks at
+BATCH = 1000  # rows that a sweep deletes at once
 
 
-class SqlStore(Registry, Grants, Logins, Work):
-    """See `oauth_gateway.store.Store`; `url` is `sqlite:///FILE` or `sqlite://`."""
+class SqlStore(Registry, Grants, Logins, Work, Transfer):
+    """See `oauth_gateway.store.Store`."""
 
-    def __init__(self, url: str) -> None:
-        file = url.removeprefix("sqlite://").removeprefix("/")
-        self.path = Path(file).resolve() if file else None  # one file, one epoch, whatever links lead to it
-        self.database = Database(self.path)
-        self.epoch: Callable[[], bytes] = self.database.epoch  # no call of our own on the protected road
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.place, self.poll = database.place, database.poll
         self._cursor = 0
+
+    @property
+    def epoch(self) -> Callable[[], bytes]:
+        """The database's own function, so that nothing of ours is called for every request."""
+        return self.database.epoch
+
+    @property
+    def last_epoch(self) -> Callable[[], bytes]:
+        return self.database.last_epoch
 
     # -- what this deployment is
 
     def prepare(self) -> None:
-        """Make what is missing: file, tables, the feed's first row."""
-        if self.path is not None and not self.path.parent.is_dir():
-            raise ConfigurationError(f"database: the folder {self.path.parent} does not exist; create it first")
-        if self.path is not None and not os.access(self.path.parent, os.W_OK):
-            raise ConfigurationError(
-                f"database: the folder {self.path.parent} is not writable; SQLite keeps files beside {self.path.name}"
-            )
-        if self.path is None or not self.path.is_dir():
-            self.database.create()
+        """Make what is missing: database file, tables, the feed's first row."""
+        self.database.check_place()
+        migrations.create(self.database)
         self.check()
         with self.database.read() as connection:
             known = connection.execute(select(feed.c.head).where(feed.c.realm == REALM)).first()
         if known is None:
             with self.database.write() as connection:
-                connection.execute(upsert(feed).values(realm=REALM, head=0, floor=0).on_conflict_do_nothing())
+                add_row(connection, feed, {"realm": REALM, "head": 0, "floor": 0, "epoch": 0})
 
-    def migrate(self) -> bool:
+    def migrate(self, tell: Callable[[str], None] = lambda _: None, *, contract: bool = False) -> bool:
         """Bring the schema up to date; False where it was."""
-        return self.database.migrate({2: every_origin, 3: keys_by_generation})
+        return migrations.migrate(self.database, tell, contract=contract)
 
     def check(self) -> None:
-        """Raise ConfigurationError where the file is no database of ours, or of another version than this code."""
-        if self.path is not None and self.path.is_dir():
-            raise ConfigurationError(f"database: {self.path} is a folder; name a file")
-        version = self.database.version()
-        if version > VERSION:
-            raise ConfigurationError(
-                f"database: its schema has version {version}, this code knows {VERSION}; upgrade oauth-gateway"
-            )
-        with self.database.read() as connection:
-            if version and not self.database.is_ours(connection):
-                raise ConfigurationError(f"database: {self.path} is another program's SQLite file; name another file")
-        if version < VERSION:
-            raise ConfigurationError(
-                f"database: its schema has version {version}, this code needs {VERSION}; run oauth-gateway migrate"
-            )
+        """Raise ConfigurationError where the database is not ours, or its schema not one that this code can serve on."""
+        migrations.check(self.database)
+
+    def advice(self) -> Sequence[str]:
+        return self.database.advice()
 
     def meta(self, name: str) -> str | None:
         with self.database.read() as connection:
@@ -80,24 +68,14 @@ class SqlStore(Registry, Grants, Logins, Work):
 
     def set_meta(self, name: str, value: str, *, replace: bool = False) -> str:
         """Record a value once, or again with `replace`; what is recorded then, whoever came first, is returned."""
-        statement = upsert(meta).values(realm=REALM, name=name, value=value)
         with self.database.write() as connection:
-            if replace:
-                keys = [meta.c.realm, meta.c.name]
-                connection.execute(statement.on_conflict_do_update(index_elements=keys, set_={"value": value}))
-            else:
-                connection.execute(statement.on_conflict_do_nothing())
+            if not add_row(connection, meta, {"realm": REALM, "name": name, "value": value}) and replace:
+                known = update(meta).where(meta.c.realm == REALM, meta.c.name == name)
+                connection.execute(known.values(value=value))
             query = select(meta.c.value).where(meta.c.realm == REALM, meta.c.name == name)
             return str(connection.execute(query).scalar_one())
 
     # -- the change feed
-
-    def _feed(self, connection: Connection, entries: Sequence[tuple[str, str]], now: float) -> None:
-        connection.execute(update(feed).where(feed.c.realm == REALM).values(head=feed.c.head + len(entries)))
-        head = connection.execute(select(feed.c.head).where(feed.c.realm == REALM)).scalar_one()
-        first = head - len(entries) + 1
-        for number, (kind, subject) in enumerate(entries, first):
-            connection.execute(insert(change).values(realm=REALM, number=number, kind=kind, subject=subject, at=now))
 
     def changes(self, position: int) -> Changes:
         """What was revoked after `position`; not complete where the feed no longer reaches back that far."""
@@ -125,8 +103,7 @@ class SqlStore(Registry, Grants, Logins, Work):
         where = (entry.c.realm == REALM, entry.c.space == space, entry.c.key == key)
         with self.database.write() as connection:
             connection.execute(delete(entry).where(*where, entry.c.expires <= now))
-            statement = upsert(entry).values(realm=REALM, space=space, key=key, expires=expires)
-            return connection.execute(statement.on_conflict_do_nothing()).rowcount == 1
+            return add_row(connection, entry, {"realm": REALM, "space": space, "key": key, "expires": expires})
 
     def has(self, space: str, key: str, now: float) -> bool:
         where = (entry.c.realm == REALM, entry.c.space == space, entry.c.key == key, entry.c.expires > now)
@@ -138,9 +115,9 @@ class SqlStore(Registry, Grants, Logins, Work):
         where = (counter.c.realm == REALM, counter.c.space == space, counter.c.key == key)
         with self.database.write(durable=False) as connection:
             connection.execute(delete(counter).where(*where, counter.c.expires <= now))
-            keys = [counter.c.realm, counter.c.space, counter.c.key]
-            first = upsert(counter).values(realm=REALM, space=space, key=key, value=max(amount, 0), expires=now + window)
-            connection.execute(first.on_conflict_do_update(index_elements=keys, set_={"value": counter.c.value + amount}))
+            first = {"realm": REALM, "space": space, "key": key, "value": max(amount, 0), "expires": now + window}
+            if not add_row(connection, counter, first):
+                connection.execute(update(counter).where(*where).values(value=counter.c.value + amount))
             row = connection.execute(select(counter.c.value, counter.c.expires).where(*where)).one()
         return Count(row.value, max(1, round(row.expires - now)))
 
@@ -155,16 +132,22 @@ class SqlStore(Registry, Grants, Logins, Work):
         with self.database.write(durable=False) as connection:
             removed = self._purge_tokens(connection, now, limit)
             for table in (session, entry, counter):
-                rows = select(ROWID).select_from(table).where(table.c.expires <= now).limit(limit)
-                removed += connection.execute(delete(table).where(ROWID.in_(rows))).rowcount
+                removed += _delete(connection, table, table.c.expires <= now, limit)
             head = connection.execute(select(feed.c.head).where(feed.c.realm == REALM)).scalar() or 0
             old = head - FEED_KEPT
             if old > 0:
                 connection.execute(update(feed).where(feed.c.realm == REALM, feed.c.floor < old).values(floor=old))
-                oldest = change.c.number <= old
-                rows = select(change.c.number).where(change.c.realm == REALM, oldest).limit(limit)
-                removed += connection.execute(delete(change).where(change.c.number.in_(rows))).rowcount
+                removed += _delete(connection, change, and_(change.c.realm == REALM, change.c.number <= old), limit)
         return removed
+
+    def sweep(self, now: float) -> Iterator[int]:
+        """Delete everything that has expired, and grants and consents that nothing is left of; yields how many a batch was."""
+        self._cursor, walking = 0, True
+        while walking:
+            removed = self.purge(now, BATCH)
+            walking = removed > 0 or self._cursor != 0
+            yield removed
+        yield from self._sweep_grants(now)
 
     def _purge_tokens(self, connection: Connection, now: float, limit: int) -> int:
         """Walk the tokens by their key, a window a time: no index on the expiry, which every insert would pay for."""
@@ -176,20 +159,18 @@ class SqlStore(Registry, Grants, Logins, Work):
         self._cursor = rows[-1].id if len(rows) == WALK and len(dead) < limit else dead[-1] if len(dead) == limit else 0
         return len(dead)
 
-    @property
-    def walked(self) -> bool:
-        """Whether the purge has reached the end of the tokens and starts at their beginning next."""
-        return self._cursor == 0
-
-    def purge_grants(self, now: float, limit: int = 100) -> int:
-        """Delete grants without a single token left, and revoked consents; for `oauth-gateway purge`."""
+    def _sweep_grants(self, now: float) -> Iterator[int]:
+        left = exists().where(token.c.grant_id == grant.c.id)
+        # a session's grants say whom to tell of its end
+        living = exists().where(session.c.sid == grant.c.session, session.c.expires > now)
+        query = select(grant.c.id).where(grant.c.created < now - RETENTION, ~left, or_(grant.c.session.is_(None), ~living))
+        with self.database.read() as connection:
+            dead = list(connection.execute(query).scalars())
+        for start in range(0, len(dead), BATCH):
+            with self.database.write() as connection:
+                yield connection.execute(delete(grant).where(grant.c.id.in_(dead[start : start + BATCH]))).rowcount
         with self.database.write() as connection:
-            alive = select(token.c.grant_id).where(token.c.grant_id.is_not(None))
-            # a session's grants say whom to tell of its end
-            over = or_(grant.c.session.is_(None), grant.c.session.not_in(select(session.c.sid).where(session.c.expires > now)))
-            old = select(grant.c.id).where(grant.c.created < now - RETENTION, grant.c.id.not_in(alive), over).limit(limit)
-            removed = connection.execute(delete(grant).where(grant.c.id.in_(old))).rowcount
-            return removed + connection.execute(delete(consent).where(consent.c.revoked < now - RETENTION)).rowcount
+            yield connection.execute(delete(consent).where(consent.c.revoked < now - RETENTION)).rowcount
 
     def close(self) -> None:
         self.database.close()
@@ -198,3 +179,19 @@ class SqlStore(Registry, Grants, Logins, Work):
 def _kept(kind: str) -> int:
     """Seconds a token outlives its expiry: a replayed code or refresh token must still be recognised."""
     return 60 if kind == "access_token" else RETENTION
+
+
+def _delete(connection: Connection, table: Table, which: ColumnElement[bool], limit: int) -> int:
+    """Delete at most `limit` rows; none that another transaction has just in hand."""
+    keys = list(table.primary_key.columns)
+    found = connection.execute(select(*keys).where(which).limit(limit).with_for_update(skip_locked=True)).all()
+    if not found:
+        return 0
+    if len(keys) == 1:
+        return connection.execute(delete(table).where(keys[0].in_([row[0] for row in found]))).rowcount
+    return connection.execute(delete(table).where(tuple_(*keys).in_([tuple(row) for row in found]))).rowcount
+
+
+for _name in [name for name in dir(Store) if not name.startswith("_")]:
+    if callable(_method := getattr(SqlStore, _name)) and _name != "sweep":
+        setattr(SqlStore, _name, rerun(_method))

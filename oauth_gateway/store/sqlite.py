@@ -12,7 +12,7 @@ import os
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,9 +20,8 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from ..errors import StoreUnavailable
+from ..errors import ConfigurationError, StoreUnavailable
 from ..forks import reset_in_children
-from .schema import VERSION, metadata
 
 BUSY_SECONDS = 5
 MOST_READERS = 8
@@ -33,8 +32,12 @@ _abandoned: list[object] = []
 class Database:
     """Connections to one SQLite file, or to one database in memory where `path` is None."""
 
+    poll = 1.0
+    binary_collation: str | None = None
+
     def __init__(self, path: Path | None) -> None:
         self.path = path
+        self.place = str(path) if path else "the database in memory"
         self._engine = create_engine("sqlite://", creator=self._connect, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         reset_in_children(self)
         self._reset()
@@ -147,33 +150,24 @@ class Database:
 
     # -- the schema
 
-    def create(self) -> None:
-        """Make file, tables and epoch where they are missing; safe when several processes start at once."""
-        with self._changing_the_schema() as connection:
-            if self.version(connection) == 0:
-                metadata.create_all(connection)
-                connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
+    def check_place(self) -> None:
+        """Raise ConfigurationError where no file of ours could be, or where it is another program's."""
+        if self.path is None:
+            return
+        if not self.path.parent.is_dir():
+            raise ConfigurationError(f"database: the folder {self.path.parent} does not exist; create it first")
+        if not os.access(self.path.parent, os.W_OK):
+            raise ConfigurationError(
+                f"database: the folder {self.path.parent} is not writable; SQLite keeps files beside {self.path.name}"
+            )
+        if self.path.is_dir():
+            raise ConfigurationError(f"database: {self.path} is a folder; name a file")
 
-    def migrate(self, steps: Mapping[int, Callable[[Connection], None]]) -> bool:
-        """Run the steps that lead to versions above the file's, all or nothing; False where there was nothing to do."""
-        with self._changing_the_schema() as connection:
-            version = self.version(connection)
-            if not 0 < version < VERSION or not self.is_ours(connection):
-                return False
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            try:
-                metadata.create_all(connection)  # the tables that are missing
-                for number in range(version + 1, VERSION + 1):
-                    steps[number](connection)
-                connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
-                connection.exec_driver_sql("COMMIT")
-            except BaseException:
-                connection.exec_driver_sql("ROLLBACK")
-                raise
-        return True
+    def advice(self) -> Sequence[str]:
+        return ()
 
     @contextmanager
-    def _changing_the_schema(self) -> Iterator[Connection]:
+    def changing_the_schema(self) -> Iterator[Connection]:
         """A connection that no other process has at the same time: create_all and the switch to WAL do not wait."""
         with translated():
             if self.path is None:
@@ -192,16 +186,19 @@ class Database:
             finally:
                 os.close(lock)
 
-    def is_ours(self, connection: Connection) -> bool:
-        """Whether our tables are in the file: another program may number its schema in the same place."""
-        return connection.execute(text("SELECT 1 FROM sqlite_master WHERE name = 'oauth_meta'")).first() is not None
-
-    def version(self, connection: Connection | None = None) -> int:
+    def version(self, connection: Connection) -> int:
         """The schema version of the file; 0 where it has none of our tables yet."""
-        if connection is None:
-            with self.read() as reader:
-                return self.version(reader)
-        return int(connection.execute(text("PRAGMA user_version")).scalar_one())
+        version = int(connection.execute(text("PRAGMA user_version")).scalar_one())
+        ours = connection.execute(text("SELECT 1 FROM sqlite_master WHERE name = 'oauth_meta'")).first() is not None
+        if version and not ours:  # another program may number its schema in the same place
+            raise ConfigurationError(f"database: {self.path} is another program's SQLite file; name another file")
+        return version
+
+    def set_version(self, connection: Connection, version: int) -> None:
+        connection.exec_driver_sql(f"PRAGMA user_version={version}")
+
+    def announce(self, connection: Connection) -> None:
+        """Nothing: `new_epoch` tells everybody."""
 
     # -- the epoch and the watch
 
@@ -211,6 +208,8 @@ class Database:
         if shared is None:
             shared = self._open_epoch()
         return bytes(shared[:EPOCH_BYTES])
+
+    last_epoch = epoch  # always the present one
 
     def new_epoch(self) -> None:
         """Called after the commit of every revocation and before it is answered."""

@@ -7,22 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, insert, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
 
 from ..models import Job, SigningKey
+from .database import add_row
+from .part import Part
 from .schema import REALM, job, key
-from .sqlite import Database
 
 _KEY = select(key).where(key.c.realm == REALM).order_by(key.c.algorithm, key.c.generation)
 
 
-class Work:
-    """The part of the store about what the server itself needs; `_feed` is given by the whole store."""
-
-    database: Database
-
-    def _feed(self, connection: Connection, entries: Sequence[tuple[str, str]], now: float) -> None:
-        raise NotImplementedError
+class Work(Part):
+    """The part of the store about what the server itself needs."""
 
     def signing_keys(self) -> Sequence[SigningKey]:
         """All keys, by algorithm and generation."""
@@ -31,30 +26,34 @@ class Work:
 
     def add_key(self, record: SigningKey, now: float) -> bool:
         """Insert; False where another process made this generation first. Every process then reads the keys again."""
-        values = {**_key_values(record), "realm": REALM, "algorithm": record.algorithm, "generation": record.generation}
-        with self.database.write() as connection:
-            statement = insert_or_ignore(key).values(**values, kid=record.kid, public=json.dumps(dict(record.public)))
-            done = connection.execute(statement.values(created=record.created).on_conflict_do_nothing())
-            if done.rowcount:
-                self._feed(connection, [("key", record.kid)], now)
-        self.database.new_epoch()
-        return done.rowcount == 1
+        values = {
+            **_key_values(record),
+            "realm": REALM,
+            "algorithm": record.algorithm,
+            "generation": record.generation,
+            "kid": record.kid,
+            "public": json.dumps(dict(record.public)),
+            "created": record.created,
+        }
+        with self.revoking(now) as (connection, entries):
+            done = add_row(connection, key, values)
+            if done:
+                entries.append(("key", record.kid))
+        return done
 
     def update_key(self, kid: str, now: float, **changes: float | int | bytes) -> None:
         """Change the columns that are named, unless the key is revoked: nothing brings it back. What a revoked key signed is
         forgotten everywhere.
         """
-        with self.database.write() as connection:
+        with self.revoking(now) as (connection, entries):
             living = (key.c.realm == REALM, key.c.kid == kid, key.c.revoked.is_(None))
             if connection.execute(update(key).where(*living).values(changes)).rowcount:
-                self._feed(connection, [("key", kid)], now)
-        self.database.new_epoch()
+                entries.append(("key", kid))
 
     def delete_key(self, kid: str) -> None:
         """Delete a key that nothing valid depends on any more."""
-        with self.database.write() as connection:
+        with self.revoking(0) as (connection, _):
             connection.execute(delete(key).where(key.c.realm == REALM, key.c.kid == kid))
-        self.database.new_epoch()
 
     def add_job(self, record: Job) -> None:
         values = {"id": record.id, "realm": REALM, "name": record.name, "payload": json.dumps(dict(record.payload))}
@@ -69,7 +68,7 @@ class Work:
             if connection.execute(query).first() is None:  # most looks find nothing and write nothing
                 return ()
         with self.database.write() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(query.with_for_update(skip_locked=True)).all()
             taken = update(job).where(job.c.id.in_([row.id for row in rows]))
             connection.execute(taken.values(lease=lease, attempts=job.c.attempts + 1))
         return [Job(row.id, row.name, json.loads(row.payload), row.due, row.attempts + 1, lease) for row in rows]
