@@ -1,0 +1,26 @@
+"""A whole store over a few primitives, for databases and tables that are not ours.
+
+Subclass `Records`, whose docstrings say what each primitive owes, and `RecordStore(YourRecords(...))` is a `Store`. Whoever
+wins, what enters the feed and when it is told stands here once. `oauth_gateway.testing.MemoryRecords` is the shortest
+complete example, `StoreContract` says whether yours behaves.
+"""
+
+from __future__ import annotations
+
+from ..kinds import KIND, KINDS, Key, Kind, Record
+from .primitives import Conflict, Reader, Records, Writer, write_feed
+from .store import RecordStore
+
+__all__ = [
+    "KIND",
+    "KINDS",
+    "Conflict",
+    "Key",
+    "Kind",
+    "Reader",
+    "Record",
+    "RecordStore",
+    "Records",
+    "Writer",
+    "write_feed",
+]
