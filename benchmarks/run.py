@@ -170,10 +170,9 @@ def report(results: dict[str, list[tuple[float, float]]]) -> None:
     write("The protected road", lines)
 
 
-def write(heading: str, lines: list[str]) -> None:
-    """Print the section `heading`, and put it into RESULTS.md in place of the one that is there."""
+def write(heading: str, lines: list[str], file: Path = HERE / "RESULTS.md") -> None:
+    """Print the section `heading`, and put it into `file` in place of the one that is there."""
     print("\n".join(lines))
-    file = HERE / "RESULTS.md"
     title, *sections = file.read_text().split("\n## ")
     kept = {section.partition("\n")[0]: section.strip() for section in sections}
     kept[heading] = "\n".join([heading, "", *lines])

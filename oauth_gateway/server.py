@@ -27,7 +27,7 @@ from .fetch import Documents, Fetcher
 from .id_tokens import IdTokens
 from .issuing import Issue, Issuing
 from .jobs import Jobs
-from .models import Client, Token
+from .models import Client, StoredToken
 from .pages import Pages
 from .request import AuthorizationRequest
 from .scopes import ScopePolicy
@@ -185,7 +185,7 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
         request.exchange.client = client
         return client
 
-    def presented(self, text: str, *, dormant: bool = False) -> Token | None:
+    def presented(self, text: str, *, dormant: bool = False) -> StoredToken | None:
         """The access or refresh token whose text somebody presents, as the store has it at this moment."""
         credential = self.sealer.recognise(text)
         if credential is None or credential.kind == "ac":

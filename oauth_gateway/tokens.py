@@ -11,33 +11,20 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import replace
-
-import cachetools
+from typing import TypeVar
 
 from .errors import StoreUnavailable
 from .forks import reset_in_children
-from .models import Token
+from .models import StoredToken, Token
+from .remembered import Remembered
 from .sealing import Sealer
 from .store import Store
 
 log = logging.getLogger("oauth_gateway")
 WATCH_SECONDS = 1.0
-
-
-class _Evicting(cachetools.FIFOCache):  # type: ignore[type-arg]
-    """First in, first out: a hit moves nothing, so hits can read a plain dict without the lock."""
-
-    def __init__(self, maxsize: int, evicted: object) -> None:
-        super().__init__(maxsize)
-        self._evicted = evicted
-
-    def popitem(self) -> tuple[str, Token]:
-        item: tuple[str, Token] = super().popitem()
-        self._evicted(*item)  # type: ignore[operator]
-        return item
+MOST_ALIKE = 4096  # different values of which tokens share one; beyond that the sharing starts anew
+Value = TypeVar("Value")
 
 
 class Tokens:
@@ -77,9 +64,9 @@ class Tokens:
         self._lock = threading.RLock()
         self._epoch = self._store.epoch if self._grace is None else self._store.last_epoch
         self._asking = False
-        self._hits: dict[str, Token] = {}  # the same items as _order, for reads without its Python-level calls
-        self._order = _Evicting(self._size, self._evicted)
-        self._index: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        self._remembered = Remembered(self._size)
+        self._hits = self._remembered.hits  # read without the lock
+        self._alike: dict[object, object] = {}
         self._applied: bytes | None = None
         self._position = -1
         self._watch_due = 0.0
@@ -136,60 +123,64 @@ class Tokens:
         if not changes.complete or any(kind == "key" for kind, _ in changes.entries):
             self._forget_keys()  # before the position moves: whoever judges a key from here on reads it anew
         for entry in changes.entries:
-            for header in self._index.pop(entry, ()):
-                self._forget(header)
+            self._remembered.end(entry)
         self._position = changes.head
         self._applied = epoch
 
     def _drop(self) -> None:
-        self._hits.clear()
-        self._order.clear()
-        self._index.clear()
+        self._remembered.clear()
+        self._alike.clear()
         self._applied = None
         self._position = -1
 
-    def _forget(self, header: str) -> None:
-        token = self._hits.pop(header, None)
-        if token is not None:
-            del self._order[header]
-            self._unindex(header, token)
-
-    def _evicted(self, header: str, token: Token) -> None:
-        self._hits.pop(header, None)
-        self._unindex(header, token)
-
-    def _unindex(self, header: str, token: Token) -> None:
-        for key in _subjects(token):
-            headers = self._index.get(key)
-            if headers is not None:
-                headers.discard(header)
-                if not headers:
-                    del self._index[key]
-
     def _load(self, header: str, now: float) -> Token | None:
         """The token from the store, remembered if nothing was revoked since it was read."""
-        if header in self._hits:
+        expired = self._hits.get(header)
+        if expired is not None:
             with self._lock:
-                self._forget(header)  # it expired
+                self._remembered.forget(header, ("token", expired.id))
         position = self._position  # before the signature is judged: a key may be revoked at any moment
         credential = self._sealer.recognise(header[7:].lstrip(" "))
         if credential is None or not credential.may_be("at"):
             return None
-        token, head = self._store.token(credential.number, credential.digest)
-        if token is None or not token.lives(now, self._audience) or token.kind != "access_token":
+        stored, head = self._store.token(credential.number, credential.digest)
+        if stored is None or not stored.lives(now, self._audience) or stored.kind != "access_token":
             return None
-        token = replace(token, issuer=self._issuer, grant=None, scopes=self._effective(token.scopes), kid=credential.kid)
+        token = self._for_the_app(stored)
         with self._lock:
             if self._position == position <= head:
-                self._order[header] = token
-                self._hits[header] = token
-                for key in _subjects(token):
-                    self._index[key].add(header)
+                self._remembered.add(header, token, _subjects(stored, credential.kid))
         return token
 
+    def _for_the_app(self, stored: StoredToken) -> Token:
+        """What the app may see of it, with its scopes in effect. What is alike in many tokens they share."""
+        return Token(
+            id=stored.id,
+            client_id=self._shared(stored.client_id),
+            user_id=stored.user_id,
+            username=stored.username,
+            subject=stored.subject if stored.user_id is not None else self._shared(stored.subject),
+            scopes=self._shared(self._effective(stored.scopes)),
+            audience=self._audience,
+            issuer=self._issuer,
+            grant_id=stored.grant_id,
+            issued_at=stored.issued_at,
+            expires_at=stored.expires_at,
+            auth_time=stored.auth_time,
+            acr=self._shared(stored.acr),
+            amr=self._shared(stored.amr),
+            claims=stored.claims,
+        )
 
-def _subjects(token: Token) -> list[tuple[str, str]]:
-    """The feed entries that end this token."""
+    def _shared(self, value: Value) -> Value:
+        """The first that came of all that are equal to `value`."""
+        if len(self._alike) >= MOST_ALIKE:
+            self._alike.clear()
+        return self._alike.setdefault(value, value)  # type: ignore[return-value]
+
+
+def _subjects(token: StoredToken, kid: str | None) -> list[tuple[str, str]]:
+    """The feed entries that end this token; `kid` is of the key that signed it, where it is a JWT."""
     keys = [("token", token.id), ("client", token.client_id)]
     if token.grant_id is not None:
         keys.append(("grant", token.grant_id))
@@ -197,6 +188,6 @@ def _subjects(token: Token) -> list[tuple[str, str]]:
         keys.append(("user", token.user_id))
     if token.session is not None:
         keys.append(("session", token.session))
-    if token.kid is not None:
-        keys.append(("key", token.kid))
+    if kid is not None:
+        keys.append(("key", kid))
     return keys

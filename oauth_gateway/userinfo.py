@@ -8,7 +8,7 @@ from . import clock
 from .errors import OAuthError
 from .exchange import Answer, Exchange, json_answer
 from .id_tokens import signing_algorithm
-from .models import Token
+from .models import StoredToken
 from .refusals import challenge
 from .server import AuthorizationServer
 
@@ -31,7 +31,7 @@ class UserInfo:
             document = {"error": shown, "error_description": error.description}
             return json_answer(error.status, document, [("WWW-Authenticate", header), *error.headers])
 
-    def _token(self, exchange: Exchange) -> Token:
+    def _token(self, exchange: Exchange) -> StoredToken:
         scheme, _, text = exchange.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         sent = [text.strip()] if scheme.lower() == "bearer" else []
         if exchange.method == "POST":
@@ -50,7 +50,7 @@ class UserInfo:
             raise OAuthError("insufficient_scope", "The token is not one of an OpenID request.", 403, scope="openid")
         return token
 
-    def _answer(self, exchange: Exchange, token: Token) -> Answer:
+    def _answer(self, exchange: Exchange, token: StoredToken) -> Answer:
         server, grant = self._server, token.grant
         user = server.store.user(str(token.user_id))
         client = exchange.client = server.query_client(token.client_id)

@@ -9,7 +9,7 @@ import pytest
 from authlib.oauth2.rfc6749 import AuthorizationCodeMixin, ClientMixin, TokenMixin
 
 from oauth_gateway import AuthorizationServer
-from oauth_gateway.models import AuthorizationCode, Client, Token, digest
+from oauth_gateway.models import AuthorizationCode, Client, StoredToken, Token, digest
 
 from .conftest import CALLBACK, World
 
@@ -21,12 +21,17 @@ def methods_of(mixin: type) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("mixin", "ours"), [(ClientMixin, Client), (TokenMixin, Token), (AuthorizationCodeMixin, AuthorizationCode)]
+    ("mixin", "ours"), [(ClientMixin, Client), (TokenMixin, StoredToken), (AuthorizationCodeMixin, AuthorizationCode)]
 )
 def test_every_method_of_authlib_s_mixins_is_implemented(mixin: type, ours: type) -> None:
     assert len(methods_of(mixin)) >= 2 and issubclass(ours, mixin)
     for name in methods_of(mixin):
         assert getattr(ours, name) is not getattr(mixin, name), name
+
+
+def test_what_the_app_sees_has_every_method_of_authlib_s_token() -> None:
+    for name in methods_of(TokenMixin):
+        assert name in vars(Token), name
 
 
 def test_a_client_answers_as_authlib_asks(memory_world: World) -> None:

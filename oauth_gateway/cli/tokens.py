@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import clock
 from ..errors import ConfigurationError
-from ..models import Grant, Token, public_id
+from ..models import Grant, StoredToken, public_id
 from ..sealing import new_number
 from ..server import AuthorizationServer
 from .context import Context, moment, read_secret, show, table
@@ -33,7 +33,7 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     verb.set_defaults(run=revoke)
 
 
-def document(token: Token, audience: str) -> dict[str, Any]:
+def document(token: StoredToken, audience: str) -> dict[str, Any]:
     """Names as in RFC 7662; `active` is what the gateway for `audience` says."""
     return {
         "id": token.id,
@@ -85,7 +85,7 @@ def list_all(arguments: argparse.Namespace) -> None:
         context.clients.find(arguments.client)
     if arguments.user:
         context.users.named(arguments.user)
-    found: list[Token] = []
+    found: list[StoredToken] = []
     after = 0
     while page := store.tokens(after):
         after = page[-1].number
@@ -106,7 +106,7 @@ def list_all(arguments: argparse.Namespace) -> None:
     show(arguments, [document(t, audience) for t in found], table(rows, head))
 
 
-def _state(token: Token, audience: str) -> str:
+def _state(token: StoredToken, audience: str) -> str:
     """In a word, why the gateway accepts a token or does not."""
     if token.revoked:
         return "revoked"
@@ -125,7 +125,7 @@ def read_token(arguments: argparse.Namespace) -> str:
     return read_secret("Token", True).strip().removeprefix("Bearer ")
 
 
-def _wanted(token: Token, arguments: argparse.Namespace) -> bool:
+def _wanted(token: StoredToken, arguments: argparse.Namespace) -> bool:
     if token.is_expired() or (arguments.client and token.client_id != arguments.client):
         return False
     return not arguments.user or token.username == arguments.user

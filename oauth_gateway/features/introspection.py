@@ -14,7 +14,7 @@ from authlib.oauth2.rfc7662 import IntrospectionEndpoint as AuthlibEndpoint
 from .. import clock
 from ..client_assertions import SIGNING
 from ..errors import OAuthError
-from ..models import Client, Token
+from ..models import Client, StoredToken
 from ..server import AuthorizationServer
 
 
@@ -24,12 +24,12 @@ class IntrospectionEndpoint(AuthlibEndpoint):  # type: ignore[misc]
         """All that the server offers, save none: whoever asks must be authenticated (section 2.1)."""
         return [m for m in self.server.published["token_endpoint_auth_methods_supported"] if m != "none"]
 
-    def authenticate_token(self, request: Any, client: Client) -> Token | None:
+    def authenticate_token(self, request: Any, client: Client) -> StoredToken | None:
         """The token as the store has it at this moment, where this client may ask about it and it is alive."""
         text = request.params.get("token")
         if text is None:
             raise OAuthError("invalid_request", "The parameter token is missing.")
-        token: Token | None = self.server.presented(text)
+        token: StoredToken | None = self.server.presented(text)
         if token is None or not token.lives(clock.now(), self.server.settings.audience):
             return None
         if not self.check_permission(token, client, request):
@@ -37,14 +37,14 @@ class IntrospectionEndpoint(AuthlibEndpoint):  # type: ignore[misc]
         hides = client.is_pairwise and not client.may_introspect  # a name would tell what its own ids are there to hide
         return replace(token, username=None) if hides else token
 
-    def check_permission(self, token: Token, client: Client, request: Any) -> bool:
+    def check_permission(self, token: StoredToken, client: Client, request: Any) -> bool:
         """Its own tokens, or as a resource server every access token; a refresh token is nobody else's business."""
         return token.check_client(client) or (client.may_introspect and token.kind == "access_token")
 
-    def create_introspection_payload(self, token: Token | None) -> dict[str, Any]:
+    def create_introspection_payload(self, token: StoredToken | None) -> dict[str, Any]:
         return {"active": False} if token is None else {"active": True, **self.introspect_token(token)}
 
-    def introspect_token(self, token: Token) -> dict[str, Any]:
+    def introspect_token(self, token: StoredToken) -> dict[str, Any]:
         """Section 2.2, with `auth_time` and `acr` where they are known (RFC 9470 section 6.2)."""
         answer = {
             "scope": " ".join(sorted(self.server.scopes.effective(token.scopes))),

@@ -14,7 +14,7 @@ from authlib.oauth2.rfc6749.grants import RefreshTokenGrant as AuthlibGrant
 from .. import clock
 from ..errors import OAuthError
 from ..issuing import Minted
-from ..models import Client, Token, User
+from ..models import Client, StoredToken, User
 from ..server import AuthorizationServer
 from ..store import Outcome, Purchase
 
@@ -22,20 +22,20 @@ from ..store import Outcome, Purchase
 class RefreshTokenGrant(AuthlibGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = None  # all that the server offers
 
-    def authenticate_refresh_token(self, text: str) -> Token | None:
+    def authenticate_refresh_token(self, text: str) -> StoredToken | None:
         """The stored token, redeemed or not: whether it buys anything is decided when it is redeemed."""
         credential = self.server.sealer.recognise(text)
         if credential is None or not credential.may_be("rt"):
             return None
-        token: Token | None = self.server.store.token(credential.number, credential.digest, dormant=True)[0]
+        token: StoredToken | None = self.server.store.token(credential.number, credential.digest, dormant=True)[0]
         if token is None or token.kind != "refresh_token" or token.audience != self.server.settings.audience:
             return None  # one of before the issuer or resource was changed buys nothing that the gate would accept
         return token
 
-    def _validate_token_scope(self, token: Token) -> None:
+    def _validate_token_scope(self, token: StoredToken) -> None:
         """Authlib's question; the answer is given by the server's `scopes`, which know what scopes imply."""
 
-    def authenticate_user(self, token: Token) -> User | None:
+    def authenticate_user(self, token: StoredToken) -> User | None:
         return token.get_user()
 
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
@@ -64,11 +64,11 @@ class RefreshTokenGrant(AuthlibGrant):  # type: ignore[misc]
             self._tell("token.replayed", old, token=old.id)
         raise OAuthError("invalid_grant", "The code or token is not valid.")
 
-    def _tell(self, name: str, old: Token, **more: object) -> None:
+    def _tell(self, name: str, old: StoredToken, **more: object) -> None:
         known = {"client_id": old.client_id, "user_id": old.user_id, "grant_id": old.grant_id}
         self.server.events.emit(name, **known, address=self.request.exchange.address, **more)
 
-    def _mint(self, server: AuthorizationServer, client: Client, old: Token, now: float) -> Minted:
+    def _mint(self, server: AuthorizationServer, client: Client, old: StoredToken, now: float) -> Minted:
         held = old.get_scope()
         return server.mint(
             client,

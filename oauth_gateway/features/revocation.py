@@ -9,22 +9,22 @@ from authlib.oauth2.rfc7009 import RevocationEndpoint as AuthlibEndpoint
 from .. import clock
 from ..client_assertions import SIGNING
 from ..errors import OAuthError
-from ..models import Client, Token
+from ..models import Client, StoredToken
 from ..server import AuthorizationServer
 
 
 class RevocationEndpoint(AuthlibEndpoint):  # type: ignore[misc]
     CLIENT_AUTH_METHODS = None  # all that the server offers, public clients too
 
-    def authenticate_token(self, request: Any, client: Client) -> Token | None:
+    def authenticate_token(self, request: Any, client: Client) -> StoredToken | None:
         """The token where it is this client's; another's is left alone and answered like an unknown one (section 2.2)."""
         text = request.params.get("token")
         if text is None:
             raise OAuthError("invalid_request", "The parameter token is missing.")
-        token: Token | None = self.server.presented(text, dormant=True)
+        token: StoredToken | None = self.server.presented(text, dormant=True)
         return token if token is not None and token.check_client(client) else None
 
-    def revoke_token(self, token: Token, request: Any) -> None:
+    def revoke_token(self, token: StoredToken, request: Any) -> None:
         now = clock.now()
         if token.kind == "refresh_token" and token.grant is not None:
             self.server.store.revoke_grant(token.grant.id, now)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from .client import Client, Secret
 from .digests import digest, public_id
 from .people import Consent, Session, User
-from .tokens import LACKS_SCOPE, AuthorizationCode, Grant, Token
+from .tokens import LACKS_SCOPE, AuthorizationCode, Grant, StoredToken, Token
 from .work import Job, Party, SigningKey
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Secret",
     "Session",
     "SigningKey",
+    "StoredToken",
     "Token",
     "User",
     "digest",

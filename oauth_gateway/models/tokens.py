@@ -61,11 +61,12 @@ class AuthorizationCode(AuthorizationCodeMixin):  # type: ignore[misc]
 
 
 @dataclass(frozen=True, slots=True)
-class Token(TokenMixin):  # type: ignore[misc]
-    """An access or refresh token as the app behind the gateway sees it (`environ["oauth_gateway.token"]`).
+class Token:
+    """An access token as the app behind the gateway sees it (`environ["oauth_gateway.token"]`).
 
     `user_id` and `username` are None for a client acting for itself; `subject` is the user_id or then the client_id.
-    `issued_at` and `expires_at` are seconds since 1970, `audience` is the resource it was issued for.
+    `issued_at` and `expires_at` are seconds since 1970, `audience` is the resource it was issued for. It answers as Authlib's
+    TokenMixin; inheriting from that would give each of the many that are remembered a dict.
     """
 
     id: str
@@ -84,13 +85,6 @@ class Token(TokenMixin):  # type: ignore[misc]
     acr: str | None = None
     amr: tuple[str, ...] = ()
     claims: dict[str, Any] = field(default_factory=lambda: NOTHING)
-    revoked: bool = False
-    redeemed: float | None = field(default=None, repr=False)
-    grant: Grant | None = field(default=None, repr=False)
-    parent: int | None = field(default=None, repr=False)
-    generation: int = field(default=0, repr=False)
-    session: str | None = field(default=None, repr=False)
-    kid: str | None = field(default=None, repr=False)  # of the key that signed it, where it is a JWT
 
     @property
     def number(self) -> int:
@@ -117,12 +111,9 @@ class Token(TokenMixin):  # type: ignore[misc]
     def is_expired(self) -> bool:
         return self.expires_at <= clock.now()
 
-    def lives(self, now: float, audience: str) -> bool:
-        """Whether it is good for `audience` at `now`; a refresh token that was used up is not."""
-        return self.expires_at > now and not self.revoked and self.redeemed is None and self.audience == audience
-
     def is_revoked(self) -> bool:
-        return self.revoked
+        """The app is never shown one that is."""
+        return False
 
     def get_user(self) -> User | None:
         if self.user_id is None:
@@ -131,3 +122,22 @@ class Token(TokenMixin):  # type: ignore[misc]
 
     def get_client(self) -> Client:
         return Client(self.client_id)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredToken(Token, TokenMixin):  # type: ignore[misc]
+    """An access or refresh token as the store knows it, dead or alive."""
+
+    revoked: bool = False
+    redeemed: float | None = field(default=None, repr=False)
+    grant: Grant | None = field(default=None, repr=False)
+    parent: int | None = field(default=None, repr=False)
+    generation: int = field(default=0, repr=False)
+    session: str | None = field(default=None, repr=False)
+
+    def lives(self, now: float, audience: str) -> bool:
+        """Whether it is good for `audience` at `now`; a refresh token that was used up is not."""
+        return self.expires_at > now and not self.revoked and self.redeemed is None and self.audience == audience
+
+    def is_revoked(self) -> bool:
+        return self.revoked

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select, update
 
-from ..models import AuthorizationCode, Consent, Grant, Token, public_id
+from ..models import AuthorizationCode, Consent, Grant, StoredToken, public_id
 from . import NewToken, Outcome, Purchase, Redemption, rows
 from .database import add_row
 from .part import Part
@@ -146,7 +146,7 @@ class Grants(Part):
         rows.insert(connection, purchase.tokens)
         return Redemption(Outcome.WON)
 
-    def token(self, number: int, digest: bytes | None, *, dormant: bool = False) -> tuple[Token | None, int]:
+    def token(self, number: int, digest: bytes | None, *, dormant: bool = False) -> tuple[StoredToken | None, int]:
         """The token while its client, grant and person live, and the feed's head, read in one transaction.
 
         With `dormant` also while client or person are disabled: what they would get back can still be revoked.
@@ -159,10 +159,10 @@ class Grants(Part):
             return None, row.head
         return rows.token_of(row), row.head
 
-    def tokens(self, after: int = 0, limit: int = 100) -> Sequence[Token]:
+    def tokens(self, after: int = 0, limit: int = 100) -> Sequence[StoredToken]:
         """A page of access and refresh tokens in the order of their issue, after the one numbered `after`."""
         query = _TOKEN.where(token.c.kind != "authorization_code").order_by(token.c.id).limit(limit)
-        found: list[Token] = []
+        found: list[StoredToken] = []
         with self.database.read() as connection:
             while not found:  # a page of tokens whose client or grant is gone is not the end
                 found_rows = connection.execute(query.where(token.c.id > after)).all()

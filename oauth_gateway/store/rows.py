@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from ..models import Consent, Grant, Token, public_id
+from ..models import Consent, Grant, StoredToken, public_id
 from . import NewToken
 from .schema import REALM, token
 
@@ -75,12 +75,12 @@ def redeemable(row: Any, now: float) -> bool:
     return not expired or row.redeemed is not None
 
 
-def token_of(row: Row[Any]) -> Token:
+def token_of(row: Row[Any]) -> StoredToken:
     family = grant_of(row) if row.grant_id is not None else None
     expires = row.expires
     if family is not None and family.expires is not None:
         expires = min(expires, family.expires)
-    return Token(
+    return StoredToken(
         id=public_id(row.id),
         client_id=row.client_id,
         user_id=family.user_id if family else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...models import Token, public_id
+from ...models import StoredToken, public_id
 from ..kinds import Key, Record
 from .primitives import Reader
 from .values import grant_of
@@ -41,7 +41,7 @@ class Family:
         expired = token["expires"] <= now or (grant["expires"] is not None and grant["expires"] <= now)
         return not expired or token["redeemed"] is not None
 
-    def value(self) -> Token:
+    def value(self) -> StoredToken:
         """The token of a family that lives."""
         token, user = self.token, self.user
         grant = grant_of(self.grant) if self.grant is not None else None
@@ -49,7 +49,7 @@ class Family:
         expires = token["expires"]
         if grant is not None and grant.expires is not None:
             expires = min(expires, grant.expires)
-        return Token(
+        return StoredToken(
             id=public_id(token["id"]),
             client_id=client_id,
             user_id=grant.user_id if grant else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...models import AuthorizationCode, Consent, Grant, Token, public_id
+from ...models import AuthorizationCode, Consent, Grant, StoredToken, public_id
 from .. import NewToken, Outcome, Purchase, Redemption
 from ..kinds import RETENTION, Record
 from .families import families
@@ -87,7 +87,7 @@ class Grants(Part):
         """Mark the code or refresh token as redeemed and store what it buys, if nobody did before."""
         return self._write(now, lambda writer: _redeem(writer, number, purchase, now))
 
-    def token(self, number: int, digest: bytes | None, *, dormant: bool = False) -> tuple[Token | None, int]:
+    def token(self, number: int, digest: bytes | None, *, dormant: bool = False) -> tuple[StoredToken | None, int]:
         """The token while its client, grant and person live, and the feed's head as it was no later than the token.
 
         With `dormant` also while client or person are disabled: what they would get back can still be revoked.
@@ -102,7 +102,7 @@ class Grants(Part):
             (family,) = families(reader, [token])
         return (family.value() if family.lives(dormant) else None), head
 
-    def tokens(self, after: int = 0, limit: int = 100) -> Sequence[Token]:
+    def tokens(self, after: int = 0, limit: int = 100) -> Sequence[StoredToken]:
         """A page of access and refresh tokens in the order of their issue, after the one numbered `after`."""
         with self.records.reading() as reader:
             while records := reader.page("token", (after,), limit):

@@ -1,0 +1,101 @@
+"""What a process remembers of access tokens: first in, first out, found by header and by whatever ends a token.
+
+A process remembers a hundred thousand, so each is kept small. What ends a token is found by chains through arrays: a link is
+8 bytes, where an entry in a dict of sets is 300. A chain belongs to a hash: the few subjects that share one end together, which
+costs a look-up more and never less.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Hashable, Sequence
+
+from .models import Token
+
+LINKS = 6  # a token, at most: itself, its client, grant, person, session and key
+MOST_CHAINS = 1 << 20
+_FREE = -(1 << 31)  # a link in no chain
+
+
+class Remembered:
+    """At most `size` tokens. `hits` may be read without a lock; everything else needs one."""
+
+    def __init__(self, size: int) -> None:
+        self.hits: dict[str, Token] = {}  # by Authorization header; always the same dict
+        self._size = size
+        self._mask = min(1 << (2 * size).bit_length(), MOST_CHAINS) - 1
+        self._wide = "i" if size * LINKS < 1 << 31 else "q"
+        self._start_empty()
+
+    def _start_empty(self) -> None:
+        self._headers: list[str | None] = []  # a place each; links `place * LINKS` and the next few are that token's
+        self._oldest = 0
+        self._first = array(self._wide, [-1]) * (self._mask + 1)  # the first link of each chain, -1 for none
+        self._after = array(self._wide)
+        self._before = array(self._wide)  # of the first link in a chain: the chain's number, inverted
+
+    def clear(self) -> None:
+        self.hits.clear()
+        self._start_empty()
+
+    def add(self, header: str, token: Token, subjects: Sequence[Hashable]) -> None:
+        """Remember `token` until one of `subjects`, at most LINKS, ends or until `size` others came."""
+        if header not in self.hits:  # another thread may have been faster; what ends a token never changes
+            place = self._free_place()
+            self._headers[place] = header
+            for link, subject in enumerate(subjects, place * LINKS):
+                self._chain(link, hash(subject) & self._mask)
+        self.hits[header] = token
+
+    def forget(self, header: str, subject: Hashable) -> None:
+        """Forget one token, which `subject` would end."""
+        link = self._first[hash(subject) & self._mask] if header in self.hits else -1
+        while link >= 0 and self._headers[link // LINKS] != header:
+            link = self._after[link]
+        if link >= 0:
+            self._empty(link // LINKS)
+
+    def end(self, subject: Hashable) -> None:
+        """Forget every token that `subject` ends."""
+        chain = hash(subject) & self._mask
+        while (link := self._first[chain]) >= 0:
+            self._empty(link // LINKS)
+
+    def _free_place(self) -> int:
+        if len(self._headers) < self._size:
+            self._headers.append(None)
+            self._after.extend([-1] * LINKS)
+            self._before.extend([_FREE] * LINKS)
+            return len(self._headers) - 1
+        place = self._oldest
+        self._oldest = (place + 1) % self._size
+        self._empty(place)
+        return place
+
+    def _empty(self, place: int) -> None:
+        header = self._headers[place]
+        if header is not None:
+            self._headers[place] = None
+            del self.hits[header]
+            for link in range(place * LINKS, place * LINKS + LINKS):
+                self._unchain(link)
+
+    def _chain(self, link: int, chain: int) -> None:
+        first = self._first[chain]
+        self._first[chain] = link
+        self._before[link] = ~chain
+        self._after[link] = first
+        if first >= 0:
+            self._before[first] = link
+
+    def _unchain(self, link: int) -> None:
+        before, after = self._before[link], self._after[link]
+        if before == _FREE:
+            return
+        if before >= 0:
+            self._after[before] = after
+        else:
+            self._first[~before] = after
+        if after >= 0:
+            self._before[after] = before
+        self._before[link] = _FREE
