@@ -61,12 +61,11 @@ class AuthorizationCode(AuthorizationCodeMixin):  # type: ignore[misc]
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class Token(TokenMixin):  # type: ignore[misc]
     """An access token as the app behind the gateway sees it (`environ["oauth_gateway.token"]`).
 
     `user_id` and `username` are None for a client acting for itself; `subject` is the user_id or then the client_id.
-    `issued_at` and `expires_at` are seconds since 1970, `audience` is the resource it was issued for. It answers as Authlib's
-    TokenMixin; inheriting from that would give each of the many that are remembered a dict.
+    `issued_at` and `expires_at` are seconds since 1970, `audience` is the resource it was issued for.
     """
 
     id: str
@@ -125,7 +124,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredToken(Token, TokenMixin):  # type: ignore[misc]
+class StoredToken(Token):
     """An access or refresh token as the store knows it, dead or alive."""
 
     revoked: bool = False
