@@ -196,6 +196,10 @@ def open_store(url: str, *, strict: bool = True) -> Store:
             from .sql import SqlStore
 
             return SqlStore(MySQL(url))
+        if engine in ("redis", "rediss"):
+            from .redis import RedisStore
+
+            return RedisStore(url, strict)
     except ModuleNotFoundError as error:
-        raise ConfigurationError(f"database: {error.name} is not installed; pip install 'oauth-gateway[{engine}]'") from None
+        raise ConfigurationError(f"database: {error.name} is not installed; pip install 'oauth-gateway[{engine.replace('rediss', 'redis')}]'") from None
     raise ConfigurationError("database: must be sqlite:///FILE, or sqlite:// for a database in memory")

@@ -16,6 +16,8 @@ from contextlib import AbstractContextManager
 
 from ..kinds import KIND, Key, Record
 
+VERSION = "records.version"  # in meta: how records are kept
+IDENTITY = "records.id"  # in meta: which database this is
 EPOCH = "records.epoch"  # in meta, for databases without a better place
 
 
