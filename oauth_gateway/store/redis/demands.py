@@ -7,7 +7,7 @@ import logging
 from redis.exceptions import ResponseError
 
 from ...errors import ConfigurationError, StoreUnavailable
-from .link import Command, Link
+from .link import Link, packed
 
 log = logging.getLogger("oauth_gateway")
 OLDEST = (6, 0)
@@ -35,18 +35,18 @@ def demand(link: Link, strict: bool) -> None:
 
 def information(link: Link, *section: str) -> dict[str, str]:
     """What INFO says, empty where it is not permitted."""
-    text = _permitted(link, ("INFO", *section))
+    text = _permitted(link, packed("INFO", *section))
     lines = text.decode(errors="replace").splitlines() if isinstance(text, bytes) else []
     return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
 def _setting(link: Link, name: str) -> str | None:
     """A setting of the server; None where CONFIG is not permitted."""
-    pair = _permitted(link, ("CONFIG", "GET", name))
+    pair = _permitted(link, packed("CONFIG", "GET", name))
     return pair[1].decode() if isinstance(pair, list) and len(pair) == 2 else None
 
 
-def _permitted(link: Link, command: Command) -> object:
+def _permitted(link: Link, command: bytes) -> object:
     try:
         return link.ask(command)[0]
     except StoreUnavailable as error:

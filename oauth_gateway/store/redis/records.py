@@ -12,7 +12,7 @@ from ...forks import reset_in_children
 from ..records import Reader, Records, Writer
 from .demands import demand, information
 from .layout import Layout
-from .link import Link
+from .link import Link, packed
 from .listener import Listener
 from .transactions import AnotherDatabase, Transaction
 
@@ -29,6 +29,8 @@ class RedisRecords(Records):
         self._link = Link(url)
         self._strict = strict
         self._layout = Layout(tag, self._link.database)
+        self._get_epoch = packed("GET", self._layout.epoch)
+        self._get_identity = packed("GET", self._layout.identity)
         self._reset()
         reset_in_children(self)
 
@@ -66,14 +68,14 @@ class RedisRecords(Records):
     def _identify(self) -> bytes:
         identity = self._identity
         if identity is None:
-            (identity,) = self._link.ask(("GET", self._layout.identity))
+            (identity,) = self._link.ask(self._get_identity)
             if identity is None:
                 raise StoreUnavailable("Redis holds no database of ours, or no longer")
             self._identity = identity
         return identity
 
     def epoch(self) -> bytes:
-        (epoch,) = self._link.ask(("GET", self._layout.epoch))
+        (epoch,) = self._link.ask(self._get_epoch)
         if epoch is None:
             raise StoreUnavailable("Redis holds no database of ours, or no longer")
         return bytes(epoch)
@@ -93,7 +95,7 @@ class RedisRecords(Records):
 
     def watch(self) -> bool:
         """Whether something changed; raises where it is another database, once, and where the server may forget, until not."""
-        epoch, identity = self._link.ask(("GET", self._layout.epoch), ("GET", self._layout.identity))
+        epoch, identity = self._link.ask(self._get_epoch, self._get_identity)
         known, self._watched = self._watched, identity
         if epoch is None or identity is None:
             raise StoreUnavailable("Redis holds no database of ours, or no longer")

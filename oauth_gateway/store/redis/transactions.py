@@ -15,7 +15,7 @@ from ...errors import StoreUnavailable
 from ..kinds import FEED_KEPT, KIND, Key, Record
 from ..records import Conflict, Writer
 from .layout import Layout, after_all, decode, encode, last_part, text_of
-from .link import Link
+from .link import Link, packed
 
 NET = 86_400  # seconds that Redis itself keeps what is ripe: it is a net under `purge`, which also tidies the indexes
 LOOKS = 10  # pages of names without records, in one search for records that are ripe
@@ -36,6 +36,7 @@ class Transaction(Writer):
         self._now = now
         self._identify = identify
         self._read: dict[bytes, bytes | None] = {}  # of every key that was read, the value
+        self._records: dict[bytes, Record] = {}  # what these values are
         self._sets: dict[bytes, list[bytes]] = {}  # of every index that was read, the members
         self._lost: list[tuple[bytes, bytes]] = []  # members of indexes whose records are no more
         self._hinted: set[bytes] = set()
@@ -53,7 +54,8 @@ class Transaction(Writer):
                 record = self._written[place]
                 found.append(dict(record) if record is not None else None)
             else:
-                found.append(self._decoded(place[0], self._read[names[place]]))
+                record = self._record(place[0], names[place])
+                found.append(dict(record) if record is not None else None)
         return found
 
     def _fetch(self, names: Any) -> None:
@@ -61,15 +63,17 @@ class Transaction(Writer):
         missing = list(dict.fromkeys(name for name in names if name not in self._read))
         if missing:
             missing += [name for name in self._hinted if name not in self._read and name not in missing]
-            (values,) = self._link.ask(("MGET", *missing))
+            (values,) = self._link.ask(packed("MGET", *missing))
             self._read.update(zip(missing, values, strict=True))
 
-    def _decoded(self, kind: str, value: bytes | None) -> Record | None:
-        if value is None:
-            return None
-        record, hint = decode(kind, value)
-        if hint is not None:
-            self._hinted.add(self._layout.record("user", (hint,)))
+    def _record(self, kind: str, name: bytes) -> Record | None:
+        """What was read; not for callers to change."""
+        record, value = self._records.get(name), self._read.get(name)
+        if record is None and value is not None:
+            record, hint = decode(kind, value)
+            self._records[name] = record
+            if hint is not None:
+                self._hinted.add(self._layout.record("user", (hint,)))
         return record
 
     def _named(self, kind: str, members: Sequence[bytes]) -> list[Record | None]:
@@ -78,7 +82,7 @@ class Transaction(Writer):
         self._fetch(names)
         found = []
         for name in names:
-            record = self._decoded(kind, self._read[name])
+            record = self._record(kind, name)
             written = self._written.get((kind, KIND[kind].key_of(record)), record) if record is not None else None
             found.append(dict(written) if written is not None else None)
         return found
@@ -91,7 +95,7 @@ class Transaction(Writer):
             members = [member] if member is not None else []
         else:
             name = self._layout.index(kind, equal)
-            (members,) = self._link.ask(("ZRANGE", name, 0, -1 if limit is None else limit - 1))
+            (members,) = self._link.ask(packed("ZRANGE", name, 0, -1 if limit is None else limit - 1))
             if limit is None:
                 self._sets[name] = members
         found = self._named(kind, members)
@@ -104,7 +108,7 @@ class Transaction(Writer):
         start = b"-" if after is None else b"[" + after_all(after) if by else b"(" + text_of(after)
         found: list[Record] = []
         while len(found) < limit:
-            order = ("ZRANGEBYLEX", self._layout.order(kind, by), start, "+", "LIMIT", 0, limit - len(found))
+            order = packed("ZRANGEBYLEX", self._layout.order(kind, by), start, "+", "LIMIT", 0, limit - len(found))
             (members,) = self._link.ask(order)
             if not members:
                 break
@@ -115,7 +119,7 @@ class Transaction(Writer):
 
     def _changes(self, after: Key | None, limit: int) -> list[Record]:
         start = f"({after[0]}" if after else "-inf"
-        (members,) = self._link.ask(("ZRANGEBYSCORE", self._layout.changes, start, "+inf", "LIMIT", 0, limit))
+        (members,) = self._link.ask(packed("ZRANGEBYSCORE", self._layout.changes, start, "+inf", "LIMIT", 0, limit))
         found = []
         for member in members:
             number, _, rest = member.partition(b" ")
@@ -129,7 +133,7 @@ class Transaction(Writer):
         found: list[Record] = []
         start = 0
         for _ in range(LOOKS):
-            (members,) = self._link.ask(("ZRANGEBYSCORE", name, "-inf", most, "LIMIT", start, limit - len(found)))
+            (members,) = self._link.ask(packed("ZRANGEBYSCORE", name, "-inf", most, "LIMIT", start, limit - len(found)))
             records = self._named(kind, members)
             for member, record in zip(members, records, strict=True):
                 if record is None:
@@ -183,8 +187,7 @@ class Transaction(Writer):
         self._run(steps)
 
     def _old(self, place: tuple[str, Key]) -> Record | None:
-        value = self._read.get(self._layout.record(*place))
-        return decode(place[0], value)[0] if value is not None else None
+        return self._record(place[0], self._layout.record(*place))
 
     def _compare(self, steps: Steps, place: tuple[str, Key], record: Record | None) -> None:
         """What is inserted, and what must be its alone, is not there yet."""
@@ -210,9 +213,10 @@ class Transaction(Writer):
                 steps.add("d", unique)
         else:
             steps.add("s", name, encode(kind, record, self._hint(kind, record)), left)
+            longer = old is None or old.get("ripe") != record.get("ripe")
             for entry in self._layout.entries(kind, record):
                 known = before.pop((entry.name, entry.member), None)
-                if known is None or known.score != entry.score or entry.fades:
+                if known is None or known.score != entry.score or (entry.fades and longer):
                     steps.add("z", entry.name, repr(float(entry.score)), entry.member, left if entry.fades else 0)
             if old is None:
                 for unique, member in self._layout.uniques(kind, record).items():
@@ -270,5 +274,5 @@ class Steps:
         places = (self.number(layout.epoch), self.number(layout.changes))
         self.add("h", layout.feed, *places, layout.channel, os.urandom(16), FEED_KEPT, len(texts), *texts)
 
-    def command(self, *how: Any) -> tuple[Any, ...]:
-        return (*how, len(self._keys), *self._keys, *self._arguments)
+    def command(self, *how: Any) -> bytes:
+        return packed(*how, len(self._keys), *self._keys, *self._arguments)
