@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from ... import clock
 from ...errors import ConfigurationError
@@ -26,7 +26,7 @@ class RecordStore(Registry, Grants, Logins, Work, Copies):
 
     def __init__(self, records: Records) -> None:
         self.records = records
-        self.poll = records.poll
+        self.place, self.poll = records.place, records.poll
         self.epoch = records.epoch  # no call of our own on the protected road
         self.last_epoch = records.last_epoch
         self.watch = records.watch
@@ -37,7 +37,6 @@ class RecordStore(Registry, Grants, Logins, Work, Copies):
         """Make what is missing: the database's own, the version, the feed's first record."""
         self.records.prepare()
         self.records.check()
-        now = clock.now()
 
         def work(writer: Writer) -> None:
             feed, version, identity = writer.get_many([("feed", ()), ("meta", (VERSION,)), ("meta", (IDENTITY,))])
@@ -46,11 +45,11 @@ class RecordStore(Registry, Grants, Logins, Work, Copies):
             if identity is None:
                 writer.insert("meta", {"name": IDENTITY, "value": secrets.token_hex(16)})
             if feed is None:
-                writer.insert("feed", {"head": 0, "floor": 0})
-                writer.announce((), now)
+                epoch = secrets.randbits(48)  # no other database's, should this one take its place
+                writer.insert("feed", {"head": 0, "floor": 0, "epoch": epoch})
 
         if self._get("feed") is None:
-            self._write(now, work)
+            self._write(clock.now(), work)
         self._check_version()
 
     def check(self) -> None:
@@ -70,7 +69,10 @@ class RecordStore(Registry, Grants, Logins, Work, Copies):
                 f"database: its records have version {version}, this code needs {FORM}; run oauth-gateway migrate"
             )
 
-    def migrate(self, tell: Callable[[str], None] = lambda line: None, contract: bool = False) -> bool:
+    def advice(self) -> Sequence[str]:
+        return self.records.advice()
+
+    def migrate(self, tell: Callable[[str], None] = lambda _: None, *, contract: bool = False) -> bool:
         """Bring records of an older version up to date; False where they were. There is only one version so far."""
         return False
 

@@ -11,7 +11,7 @@
 --   d                         delete
 --   z score member milliseconds  add to a sorted set, which expires no sooner than then ("0": is not touched)
 --   r member                  remove from a sorted set
---   h epoch-key change-key channel epoch kept count entries...   (the key is the feed) append, and tell
+--   h changes-key channel kept count entries...   (the key is the feed) append, and tell
 -- Comparisons come before the first change. Answers OK, CONFLICT, OTHER (another database) or LOST.
 
 local call = redis.call
@@ -21,25 +21,22 @@ if ARGV[1] ~= "" and (call("GET", KEYS[2]) ~= ARGV[1] or call("EXISTS", KEYS[1])
   return "OTHER"
 end
 
-local function announce(feed_key, step)
-  local epoch, count, kept = ARGV[step + 5], tonumber(ARGV[step + 7]), tonumber(ARGV[step + 6])
-  local changes = KEYS[tonumber(ARGV[step + 3])]
-  if count > 0 then
-    local feed = cjson.decode(call("GET", feed_key))
-    for entry = 1, count do
-      feed.head = feed.head + 1
-      local number = string.format("%.0f", feed.head)
-      call("ZADD", changes, number, number .. " " .. ARGV[step + 7 + entry])
-    end
-    if feed.head - kept > feed.floor then
-      feed.floor = feed.head - kept
-      call("ZREMRANGEBYSCORE", changes, "-inf", string.format("%.0f", feed.floor))
-    end
-    call("SET", feed_key, string.format('{"head":%.0f,"floor":%.0f}', feed.head, feed.floor))
+local function announce(name, step)
+  local changes, kept, count = KEYS[tonumber(ARGV[step + 2])], tonumber(ARGV[step + 4]), tonumber(ARGV[step + 5])
+  local feed = cjson.decode(call("GET", name))
+  for entry = 1, count do
+    feed.head = feed.head + 1
+    local number = string.format("%.0f", feed.head)
+    call("ZADD", changes, number, number .. " " .. ARGV[step + 5 + entry])
   end
-  call("SET", KEYS[tonumber(ARGV[step + 2])], epoch)
-  call("PUBLISH", ARGV[step + 4], epoch)
-  return step + 8 + count
+  if feed.head - kept > feed.floor then
+    feed.floor = feed.head - kept
+    call("ZREMRANGEBYSCORE", changes, "-inf", string.format("%.0f", feed.floor))
+  end
+  local value = string.format('{"head":%.0f,"floor":%.0f,"epoch":%.0f}', feed.head, feed.floor, feed.epoch + 1)
+  call("SET", name, value)
+  call("PUBLISH", ARGV[step + 3], value)
+  return step + 6 + count
 end
 
 local step = 3

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import logging
-
 from redis.exceptions import ResponseError
 
 from ...errors import ConfigurationError, StoreUnavailable
 from .link import Link, packed
 
-log = logging.getLogger("oauth_gateway")
 OLDEST = (6, 0)
 FORGETS = "with another one it forgets what was used and revoked"
 LOSES = "without it a power loss brings back what was revoked, or set `revocation` to a duration"
 
 
-def demand(link: Link, strict: bool) -> None:
+def demand(link: Link, strict: bool) -> list[str]:
     """Raise ConfigurationError, one line that says what to do, where the server may forget what it must not.
 
-    With `strict` a setting that cannot be read is refused like a wrong one; without it, as services often let nobody read
-    their settings, it is a warning.
+    With `strict` a setting that cannot be read is refused like a wrong one; without it what might be lost is advice, which is
+    returned, as services often let nobody read their settings.
     """
     told = information(link)
     version = told.get("redis_version", "")
     if version and tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
         raise ConfigurationError(f"database: Redis {version} is too old; use {OLDEST[0]}.{OLDEST[1]} or newer")
     policy = told.get("maxmemory_policy") or _setting(link, "maxmemory-policy")
-    _require("maxmemory-policy", policy, "noeviction", FORGETS, strict or policy is not None)
     kept = _setting(link, "appendonly") or {"0": "no", "1": "yes"}.get(told.get("aof_enabled", ""))
-    _require("appendonly", kept, "yes", LOSES, strict)
+    found = [(_wrong("maxmemory-policy", policy, "noeviction", FORGETS), strict or policy is not None)]
+    found.append((_wrong("appendonly", kept, "yes", LOSES), strict))
     if strict:
-        _require("appendfsync", _setting(link, "appendfsync"), "always", LOSES, strict)
+        found.append((_wrong("appendfsync", _setting(link, "appendfsync"), "always", LOSES), True))
+    for line, binding in found:
+        if line and binding:
+            raise ConfigurationError(f"database: {line}")
+    return [line for line, _ in found if line]
 
 
 def information(link: Link, *section: str) -> dict[str, str]:
@@ -55,11 +56,8 @@ def _permitted(link: Link, command: bytes) -> object:
         raise
 
 
-def _require(name: str, value: str | None, wanted: str, why: str, binding: bool) -> None:
+def _wrong(name: str, value: str | None, wanted: str, why: str) -> str:
     if value == wanted:
-        return
+        return ""
     found = f"is {value!r}" if value is not None else "cannot be read (CONFIG GET is not permitted)"
-    line = f"database: Redis's {name} {found} and must be {wanted!r}: {why}"
-    if binding:
-        raise ConfigurationError(line)
-    log.warning(line)
+    return f"Redis's {name} {found} and must be {wanted!r}: {why}"

@@ -29,7 +29,6 @@ class Layout:
 
     def __init__(self, tag: str, database: int) -> None:
         self.prefix = b"{%s}:" % tag.encode()
-        self.epoch = self.prefix + b"epoch"
         self.changes = self.prefix + b"change"
         self.feed = self.record("feed", ())
         self.identity = self.record("meta", (IDENTITY,))

@@ -86,6 +86,13 @@ class Link:
         """The number of the database."""
         return int(self._source.connection_kwargs.get("db") or 0)
 
+    @property
+    def place(self) -> str:
+        """Where the server is, without a password."""
+        known = self._source.connection_kwargs
+        where = known.get("path") or f"{known.get('host', 'localhost')}:{known.get('port', 6379)}"
+        return f"redis://{where}/{self.database}"
+
     def reset(self) -> None:
         """Forget, in a forked child, what the parent opened, without closing it."""
         _abandoned.append(self._idle)

@@ -1,58 +1,38 @@
-"""Revocations by push: one thread a process, which hears the new epoch when its revocation is committed."""
+"""Hearing of revocations by push, on a connection of its own."""
 
 from __future__ import annotations
 
-import logging
 import threading
+import time
 from collections.abc import Callable
-from typing import Any
 
 from .link import Link
 
-log = logging.getLogger("oauth_gateway")
+LOOK_SECONDS = 1.0  # between two looks at whether to end
 SILENCE = 10.0  # seconds after which it asks whether the server is still there
-PAUSE = 0.5  # seconds before it connects again
 
 
-class Listener:
-    """Calls `hear` with every epoch that is published, and with `look()` whenever it has connected: it may have missed some."""
+def listen(link: Link, channel: bytes, heard: Callable[[], None], closed: threading.Event) -> None:
+    """Call `heard` for everything that is published, and once at the beginning, until `closed` is set.
 
-    def __init__(self, link: Link, channel: bytes, look: Callable[[], bytes], hear: Callable[[bytes], None]) -> None:
-        self._link = link
-        self._channel = channel
-        self._look = look
-        self._hear = hear
-        self._stopped = threading.Event()
-        self._connection: Any = None
-        threading.Thread(target=self._run, name="oauth_gateway revocations", daemon=True).start()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        connection = self._connection
-        if connection is not None:
-            connection.disconnect()
-
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                self._listen()
-            except Exception as error:  # whatever it is: without the thread revocations would only be late, unseen
-                if not self._stopped.is_set():
-                    log.warning("revocations are not heard at once: %s", error)
-            self._stopped.wait(PAUSE)
-
-    def _listen(self) -> None:
-        connection = self._connection = self._link.connection()
-        try:
-            connection.connect()
-            connection.send_command("SUBSCRIBE", self._channel)
-            connection.read_response()
-            self._hear(self._look())
-            while not self._stopped.is_set():
-                if not connection.can_read(SILENCE):
-                    connection.send_command("PING")  # its answer, or a time-out, is what is read next
+    Raises what redis-py does where the connection is lost, for `pulse` to begin again.
+    """
+    connection = link.connection()
+    try:
+        connection.connect()
+        connection.send_command("SUBSCRIBE", channel)
+        connection.read_response()
+        heard()  # there may have been something before
+        spoken = time.monotonic()
+        while not closed.is_set():
+            if connection.can_read(LOOK_SECONDS):
                 answer = connection.read_response()
+                spoken = time.monotonic()
                 if answer[0] == b"message":
-                    self._hear(answer[2])
-        finally:
-            connection.disconnect()
+                    heard()
+            elif time.monotonic() - spoken > SILENCE:
+                connection.send_command("PING")
+                connection.read_response()  # or a time-out
+                spoken = time.monotonic()
+    finally:
+        connection.disconnect()

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ...errors import StoreUnavailable
 from ...forks import reset_in_children
+from ..pulse import Pulse
 from ..records import Reader, Records, Writer
 from .demands import demand, information
 from .layout import Layout
-from .link import Link, packed
-from .listener import Listener
+from .link import TIMEOUT, Link, packed
+from .listener import listen
 from .transactions import AnotherDatabase, Transaction
 
 LOOK_SECONDS = 10.0  # between two looks at whether the server still keeps everything
-_abandoned: list[object] = []
 
 
 class RedisRecords(Records):
@@ -29,27 +29,29 @@ class RedisRecords(Records):
         self._link = Link(url)
         self._strict = strict
         self._layout = Layout(tag, self._link.database)
-        self._get_epoch = packed("GET", self._layout.epoch)
+        self._get_feed = packed("GET", self._layout.feed)
         self._get_identity = packed("GET", self._layout.identity)
+        self.place = self._link.place
         self._reset()
         reset_in_children(self)
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
         self._identity: bytes | None = None  # of the database that writes are meant for
         self._watched: bytes | None = None  # of the one that was watched last
         self._look_due = 0.0
-        self._heard = b""
-        self._listener: Listener | None = None
+        self._pulse = Pulse(self._ask, self._listen, 2 * TIMEOUT)
 
     def reset(self) -> None:
         """Forget, in a forked child, all that the parent opened, without closing it."""
-        _abandoned.append(self._listener)
+        self._pulse.abandon()
         self._link.reset()
         self._reset()
 
     def check(self) -> None:
         demand(self._link, self._strict)
+
+    def advice(self) -> Sequence[str]:
+        return demand(self._link, self._strict)
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:
@@ -64,47 +66,43 @@ class RedisRecords(Records):
         except AnotherDatabase:
             self._identity = None
             raise
+        if transaction.has_told:
+            self._pulse.hear()
 
     def _identify(self) -> bytes:
         identity = self._identity
         if identity is None:
             (identity,) = self._link.ask(self._get_identity)
             if identity is None:
-                raise StoreUnavailable("Redis holds no database of ours, or no longer")
+                raise StoreUnavailable(f"{self.place}: there is no database of ours, or no longer")
             self._identity = identity
         return identity
 
+    # -- the epoch is the feed's record as it stands there: every `announce` changes it
+
     def epoch(self) -> bytes:
-        (epoch,) = self._link.ask(self._get_epoch)
-        if epoch is None:
-            raise StoreUnavailable("Redis holds no database of ours, or no longer")
-        return bytes(epoch)
+        return self._pulse.epoch()
 
     def last_epoch(self) -> bytes:
-        if self._listener is None:
-            self._listen()
-        return self._heard
+        return self._pulse.last()
 
-    def _listen(self) -> None:
-        with self._lock:
-            if self._listener is None:
-                self._listener = Listener(self._link, self._layout.channel, self.epoch, self._hear)
+    def _ask(self, _: object) -> tuple[object, bytes]:
+        (feed,) = self._link.ask(self._get_feed)
+        if feed is None:
+            raise StoreUnavailable(f"{self.place}: there is no database of ours, or no longer")
+        return None, bytes(feed)
 
-    def _hear(self, epoch: bytes) -> None:
-        self._heard = epoch
+    def _listen(self, heard: Callable[[], None], closed: threading.Event) -> None:
+        listen(self._link, self._layout.channel, heard, closed)
 
     def watch(self) -> bool:
         """Whether something changed; raises where it is another database, once, and where the server may forget, until not."""
-        epoch, identity = self._link.ask(self._get_epoch, self._get_identity)
+        (identity,) = self._link.ask(self._get_identity)
         known, self._watched = self._watched, identity
-        if epoch is None or identity is None:
-            raise StoreUnavailable("Redis holds no database of ours, or no longer")
         if known not in (None, identity):
-            raise StoreUnavailable("Redis holds another database than a moment ago")
+            raise StoreUnavailable(f"{self.place}: there is another database than a moment ago, or none")
         self._look()
-        changed = bool(epoch != self._heard)
-        self._heard = epoch
-        return changed
+        return self._pulse.ask()
 
     def _look(self) -> None:
         now = time.monotonic()
@@ -112,12 +110,10 @@ class RedisRecords(Records):
             return
         policy = information(self._link, "memory").get("maxmemory_policy", "noeviction")
         if policy != "noeviction":
-            raise StoreUnavailable(f"Redis's maxmemory-policy became {policy!r}: it forgets what was used and revoked")
+            raise StoreUnavailable(f"{self.place}: maxmemory-policy became {policy!r}, which forgets what was used and revoked")
         self._look_due = now + LOOK_SECONDS
 
     def close(self) -> None:
-        with self._lock:
-            if self._listener is not None:
-                self._listener.stop()
-                self._listener = None
+        self._pulse.close()
+        self._pulse = Pulse(self._ask, self._listen, 2 * TIMEOUT)
         self._link.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -100,7 +99,7 @@ class Transaction(Writer):
                 self._sets[name] = members
         found = self._named(kind, members)
         self._lost += [(name, member) for member, record in zip(members, found, strict=True) if record is None]
-        return [record for record in found if record is not None]
+        return [record for record in found if record is not None and all(record[name] == equal[name] for name in equal)]
 
     def page(self, kind: str, after: Key | None, limit: int, by: tuple[str, ...] = ()) -> list[Record]:
         if kind == "change":
@@ -138,12 +137,16 @@ class Transaction(Writer):
             for member, record in zip(members, records, strict=True):
                 if record is None:
                     self._lost += [(name, member), (order, member)]
-                else:
+                elif until is None or record["ripe"] <= until:  # another may have taken it up since the index was read
                     found.append(record)
             start += len(members)
             if not members or len(found) == limit:
                 break
         return found
+
+    def size(self, kind: str) -> int:
+        name = self._layout.changes if kind == "change" else self._layout.order(kind)
+        return int(self._link.ask(packed("ZCARD", name))[0])
 
     # -- writing
 
@@ -161,6 +164,11 @@ class Transaction(Writer):
 
     def announce(self, entries: Sequence[tuple[str, str]], now: float) -> None:
         self._told = (entries, now)
+
+    @property
+    def has_told(self) -> bool:
+        """Whether there is something that other processes must hear of."""
+        return self._told is not None
 
     def commit(self) -> None:
         """Compare and write in one step; raises Conflict, or StoreUnavailable also where nobody knows whether it happened."""
@@ -271,8 +279,7 @@ class Steps:
     def announce(self, entries: Sequence[tuple[str, str]], now: float) -> None:
         layout = self._layout
         texts = [json.dumps([kind, subject, now], separators=(",", ":")) for kind, subject in entries]
-        places = (self.number(layout.epoch), self.number(layout.changes))
-        self.add("h", layout.feed, *places, layout.channel, os.urandom(16), FEED_KEPT, len(texts), *texts)
+        self.add("h", layout.feed, self.number(layout.changes), layout.channel, FEED_KEPT, len(texts), *texts)
 
     def command(self, *how: Any) -> bytes:
         return packed(*how, len(self._keys), *self._keys, *self._arguments)
