@@ -33,7 +33,7 @@ RESERVED_CLAIMS = frozenset(  # about a login or a token, never about a person
 )
 SHORTEST_KEY_LIFETIME = 3600  # seconds
 NAMED = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
-_DATABASE = re.compile(r"sqlite:///.|(?:postgresql|mysql)://[^/?#]*/[^/?#]+(?:\?|\Z)")
+_DATABASE = re.compile(r"sqlite:///.|(?:postgresql|mysql)://[^/?#]*/[^/?#]+(?:\?|\Z)|rediss?://.")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")
 _HOST = re.compile(
@@ -150,6 +150,7 @@ def database(value: Any) -> Any:
         return text
     raise ValueError(
         "must be sqlite:///FILE, sqlite:// for memory, postgresql://USER@HOST/NAME, mysql://USER@HOST/NAME,"
+        " redis://HOST/NUMBER,"
         " or MODULE:NAME of your own store"
     )
 

@@ -178,7 +178,7 @@ def open_store(url: str, *, strict: bool = True) -> Store:
 
     `strict` demands of it that no revocation that was answered can be lost.
     """
-    engine = url.partition(":")[0]
+    engine = url.partition(":")[0].replace("rediss", "redis")
     if engine == "sqlite":
         from .sql import SqlStore
         from .sqlite import Database
@@ -196,6 +196,10 @@ def open_store(url: str, *, strict: bool = True) -> Store:
             from .sql import SqlStore
 
             return SqlStore(MySQL(url))
+        if engine == "redis":
+            from .redis import RedisStore
+
+            return RedisStore(url, strict)
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"database: {error.name} is not installed; pip install 'oauth-gateway[{engine}]'") from None
     raise ConfigurationError("database: must be sqlite:///FILE, or sqlite:// for a database in memory")

@@ -106,7 +106,7 @@ KIND: Mapping[str, Kind] = {
     ),
     "job": Kind(_columns("id name payload due attempts lease"), ("id",), ripens=True),
     "change": Kind(_columns("number kind subject at"), ("number",)),
-    "feed": Kind(_columns("head floor"), ()),
+    "feed": Kind(_columns("head floor epoch"), ()),
 }
 
 KINDS: Mapping[str, tuple[str, ...]] = {name: kind.key for name, kind in KIND.items()}

@@ -18,6 +18,13 @@ BATCH = 200  # records that one transaction stores
 class Copies(Part):
     """The part of the store that `oauth-gateway copy` uses."""
 
+    def size(self, kind: str) -> int:
+        """About how many records of a kind there are."""
+        if kind == "feed":
+            return len(self.dump(kind))
+        with self.records.reading() as reader:
+            return reader.size(kind)
+
     def dump(self, kind: str, after: Sequence[Any] | None = None, limit: int = 1000) -> Sequence[dict[str, Any]]:
         """At most `limit` records of a kind with the columns of its table, in the order of their keys, after this one."""
         start = tuple(after) if after is not None else None
@@ -47,6 +54,19 @@ class Copies(Part):
         for start in range(0, len(mine), BATCH):
             batch = mine[start : start + BATCH]
             self._write(clock.now(), lambda writer, batch=batch: _load(writer, kind, batch))  # type: ignore[misc]
+
+    def unload(self, kind: str, keys: Sequence[Sequence[Any]]) -> None:
+        """Delete the records with these keys, of those that are in a dump."""
+
+        def work(writer: Writer) -> None:
+            there = writer.get_many([(kind, key) for key in batch])
+            for key, record in zip(batch, there, strict=True):
+                if record is not None and not _is_own(kind, record):
+                    writer.delete(kind, key)
+
+        for start in range(0, len(keys), BATCH):
+            batch = [tuple(key) for key in keys[start : start + BATCH]]
+            self._write(clock.now(), work)
 
 
 def _is_own(kind: str, record: Mapping[str, Any]) -> bool:

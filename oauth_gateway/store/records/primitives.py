@@ -9,14 +9,15 @@ A database that fails, times out or refuses raises StoreUnavailable; nothing els
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
+from ...errors import StoreUnavailable
 from ..kinds import KIND, Key, Record
 
-EPOCH = "records.epoch"  # in meta, for databases without a better place
+VERSION = "records.version"  # in meta: how records are kept
+IDENTITY = "records.id"  # in meta: which database this is
 
 
 class Conflict(Exception):
@@ -61,8 +62,16 @@ class Reader(ABC):
     def ripe(self, kind: str, until: float | None, limit: int) -> list[Record]:
         """At most `limit` records whose column `ripe` is not after `until` (None: whenever), those first that were ripe first.
 
-        None is never ripe. A record that is missing here for a while is found late, and nothing worse.
+        None is never ripe, and what is returned is ripe by the very record that is returned. One that is missing here for a
+        while is found late, and nothing worse.
         """
+
+    def size(self, kind: str) -> int:
+        """About how many records of a kind there are, for a progress bar."""
+        count, after = 0, None
+        while page := self.page(kind, after, 1000):
+            count, after = count + len(page), KIND[kind].key_of(page[-1])
+        return count
 
 
 class Writer(Reader):
@@ -99,8 +108,8 @@ class Writer(Reader):
     def announce(self, entries: Sequence[tuple[str, str]], now: float) -> None:
         """Append `entries` (kind, subject) to the feed, and change the epoch, also where there are none.
 
-        Called at most once, as the last thing in a transaction. Numbers are in commit order without gaps: nobody sees entry
-        n + 1 or the epoch of it and cannot see entry n and what it tells of.
+        Called at most once, as the last thing in a transaction. Numbers are in commit order without gaps: whoever sees entry
+        n + 1, or the epoch of it, also sees entry n and everything that it tells of.
         """
         write_feed(self, entries, now)
 
@@ -110,6 +119,7 @@ class Records(ABC):
     `oauth_gateway.forks.reset_in_children` forget in a child what the parent opened.
     """
 
+    place: str = "the records"  # what an operator finds it by, without a password
     poll: float = 0.1  # seconds between two calls of `watch` where revocations may reach a process a moment late
     _heard: bytes = b""
 
@@ -131,11 +141,17 @@ class Records(ABC):
     def check(self) -> None:  # noqa: B027 - nothing, for many
         """Raise ConfigurationError, one line that says what to do, where the database is none to trust or is not ours."""
 
+    def advice(self) -> Sequence[str]:
+        """What an operator should know of how the records are kept, for `oauth-gateway check`."""
+        return ()
+
     def epoch(self) -> bytes:
         """The bytes that every `announce` changes; asked for on every request, so worth a road of its own."""
         with self.reading() as reader:
-            record = reader.get("meta", EPOCH)
-        return bytes.fromhex(str(record["value"])) if record is not None else b""
+            feed = reader.get("feed")
+        if feed is None:
+            raise StoreUnavailable(f"{self.place}: there is no database of ours, or no longer")
+        return b"%d" % feed["epoch"]
 
     def last_epoch(self) -> bytes:
         """The epoch as this process last heard of it, without a look at the database: by `watch`, or sooner by push."""
@@ -160,10 +176,5 @@ def write_feed(writer: Writer, entries: Sequence[tuple[str, str]], now: float) -
     for kind, subject in entries:
         feed["head"] += 1
         writer.insert("change", KIND["change"].new(number=feed["head"], kind=kind, subject=subject, at=now))
-    if entries:
-        writer.replace("feed", feed)
-    known, epoch = writer.get("meta", EPOCH), {"name": EPOCH, "value": os.urandom(16).hex()}
-    if known is None:
-        writer.insert("meta", epoch)
-    else:
-        writer.replace("meta", epoch)
+    feed["epoch"] += 1
+    writer.replace("feed", feed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from ... import clock
 from ...errors import ConfigurationError
@@ -13,12 +13,11 @@ from .copies import Copies
 from .grants import Grants
 from .logins import Logins
 from .part import changed
-from .primitives import Records, Writer
+from .primitives import IDENTITY, VERSION, Records, Writer
 from .registry import Registry
 from .work import Work
 
-VERSION = 1  # of how records are kept; a column that is added needs no new one
-VERSION_NAME, IDENTITY_NAME = "records.version", "records.id"  # in meta
+FORM = 1  # the version of how records are kept; a column that is added needs no new one
 EXPIRING = tuple(name for name, kind in KIND.items() if kind.expires)
 
 
@@ -27,7 +26,7 @@ class RecordStore(Registry, Grants, Logins, Work, Copies):
 
     def __init__(self, records: Records) -> None:
         self.records = records
-        self.poll = records.poll
+        self.place, self.poll = records.place, records.poll
         self.epoch = records.epoch  # no call of our own on the protected road
         self.last_epoch = records.last_epoch
         self.watch = records.watch
@@ -37,38 +36,43 @@ class RecordStore(Registry, Grants, Logins, Work, Copies):
     def prepare(self) -> None:
         """Make what is missing: the database's own, the version, the feed's first record."""
         self.records.prepare()
-        now = clock.now()
+        self.records.check()
 
         def work(writer: Writer) -> None:
-            names = (VERSION_NAME, IDENTITY_NAME)
-            feed, version, identity = writer.get_many([("feed", ()), *(("meta", (name,)) for name in names)])
+            feed, version, identity = writer.get_many([("feed", ()), ("meta", (VERSION,)), ("meta", (IDENTITY,))])
             if version is None:
-                writer.insert("meta", {"name": VERSION_NAME, "value": str(VERSION)})
+                writer.insert("meta", {"name": VERSION, "value": str(FORM)})
             if identity is None:
-                writer.insert("meta", {"name": IDENTITY_NAME, "value": secrets.token_hex(16)})
+                writer.insert("meta", {"name": IDENTITY, "value": secrets.token_hex(16)})
             if feed is None:
-                writer.insert("feed", {"head": 0, "floor": 0})
-                writer.announce((), now)
+                epoch = secrets.randbits(48)  # no other database's, should this one take its place
+                writer.insert("feed", {"head": 0, "floor": 0, "epoch": epoch})
 
         if self._get("feed") is None:
-            self._write(now, work)
-        self.check()
+            self._write(clock.now(), work)
+        self._check_version()
 
     def check(self) -> None:
         """Raise ConfigurationError where the database is not to be trusted, or has another version than this code."""
         self.records.check()
-        recorded = self.meta(VERSION_NAME)
+        self._check_version()
+
+    def _check_version(self) -> None:
+        recorded = self.meta(VERSION)
         version = int(recorded) if recorded is not None else 0
-        if version > VERSION:
+        if version > FORM:
             raise ConfigurationError(
-                f"database: its records have version {version}, this code knows {VERSION}; upgrade oauth-gateway"
+                f"database: its records have version {version}, this code knows {FORM}; upgrade oauth-gateway"
             )
-        if version < VERSION:
+        if version < FORM:
             raise ConfigurationError(
-                f"database: its records have version {version}, this code needs {VERSION}; run oauth-gateway migrate"
+                f"database: its records have version {version}, this code needs {FORM}; run oauth-gateway migrate"
             )
 
-    def migrate(self, tell: Callable[[str], None] = lambda line: None, contract: bool = False) -> bool:
+    def advice(self) -> Sequence[str]:
+        return self.records.advice()
+
+    def migrate(self, tell: Callable[[str], None] = lambda _: None, *, contract: bool = False) -> bool:
         """Bring records of an older version up to date; False where they were. There is only one version so far."""
         return False
 
