@@ -1,0 +1,85 @@
+"""The private servers that other tests kill and freeze do what these tests rely on."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .services import ENGINES, MariaDB, PostgreSQL, Redis, Service, family, listens
+
+
+@pytest.fixture(params=ENGINES)
+def service(request: pytest.FixtureRequest) -> Iterator[Service]:
+    with ENGINES[request.param]() as made:
+        yield made
+
+
+def remember(service: Service) -> None:
+    if isinstance(service, PostgreSQL):
+        service.sql("CREATE TABLE kept (number integer); INSERT INTO kept VALUES (7)")
+    elif isinstance(service, MariaDB):
+        service.sql("CREATE DATABASE kept; CREATE TABLE kept.kept (number integer); INSERT INTO kept.kept VALUES (7)")
+    elif isinstance(service, Redis):
+        service.ask("SET", "kept", "7")
+
+
+def recall(service: Service) -> str:
+    if isinstance(service, PostgreSQL):
+        return service.sql("SELECT number FROM kept").strip()
+    if isinstance(service, MariaDB):
+        return service.sql("SELECT number FROM kept.kept").strip()
+    assert isinstance(service, Redis)
+    return service.ask("GET", "kept").strip()
+
+
+def test_a_server_is_killed_stopped_and_started_again_on_the_same_data(service: Service) -> None:
+    remember(service)
+    assert service.process is not None
+    before = family(service.process.pid)
+    service.kill()
+    assert not listens(service.port) and not [pid for pid in before if Path(f"/proc/{pid}").exists() and alive(pid)]
+    service.start()
+    assert recall(service) == "7"
+    service.stop()
+    assert not listens(service.port)
+    service.start()
+    assert recall(service) == "7"
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs still; one that nobody has waited for yet does not."""
+    return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+
+
+def test_every_url_is_an_empty_database_of_its_own(service: Service) -> None:
+    urls = [service.url(), service.url()]
+    assert len(set(urls)) == 2 and all(f"127.0.0.1:{service.port}/" in url for url in urls)
+
+
+def test_a_frozen_server_answers_nothing_until_it_is_resumed(service: Service) -> None:
+    service.pause()
+    with socket.create_connection(("127.0.0.1", service.port), 5) as connection:  # the kernel takes it
+        connection.settimeout(0.3)
+        connection.sendall(b"PING\r\n" if isinstance(service, Redis) else b"\0\0\0\x08\x04\xd2\x16\x2f")  # SSLRequest
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        service.resume()
+        connection.settimeout(10)
+        assert connection.recv(1)
+
+
+def test_a_server_deletes_what_it_made(service: Service) -> None:
+    folder = service.folder
+    service.close()
+    assert not folder.exists() and not listens(service.port)
+
+
+def test_a_server_starts_within_seconds(service: Service) -> None:
+    service.kill()
+    began = time.monotonic()
+    service.start()
+    assert time.monotonic() - began < 15
