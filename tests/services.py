@@ -17,7 +17,6 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 from .conftest import needs
@@ -80,7 +79,7 @@ class Service:
         raise NotImplementedError
 
     def disconnect(self) -> None:
-        """Have the server close every connection of its clients, without stopping."""
+        """Have the server close all its clients' connections, without stopping."""
         raise NotImplementedError
 
     # -- what all have
@@ -100,21 +99,18 @@ class Service:
         if self.process is None:
             return
         self._signal(signal.SIGSTOP)  # so that none makes another or ends orderly meanwhile
-        self._signal(signal.SIGKILL)
+        killed = self._signal(signal.SIGKILL)
         self.process.wait(SECONDS)
+        while any(runs(pid) for pid in killed):
+            time.sleep(0.001)
         self.process = None
 
     def stop(self) -> None:
         """Stop it orderly, without waiting for its clients."""
-        if self.process is None:
-            return
-        os.kill(self.process.pid, self.stopping)
-        try:
+        if self.process is not None:
+            os.kill(self.process.pid, self.stopping)
             self.process.wait(SECONDS)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise AssertionError(f"{self.name} did not stop:\n{self.log()[-2000:]}") from None
-        self.process = None
+            self.process = None
 
     def pause(self) -> None:
         """Freeze all its processes (SIGSTOP): connections stay open, nothing answers."""
@@ -131,27 +127,24 @@ class Service:
 
     def log(self) -> str:
         """What it wrote to its log."""
-        path = self.folder / "log"
-        return path.read_text(errors="replace") if path.exists() else ""
+        return (self.folder / "log").read_text(errors="replace")
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     @property
     def _user(self) -> str | None:
         """The account that runs it; None for that of the tests."""
-        if os.geteuid() != 0 or not self.account:
-            return None
-        return pwd.getpwnam(self.account).pw_name
+        return self.account if os.geteuid() == 0 and self.account else None
 
     def _spawn(self, command: list[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
         group = None if self._user is None else pwd.getpwnam(self._user).pw_gid
-        rest = None if group is None else [group]
+        others = None if group is None else [group]
         return subprocess.Popen(
-            command, cwd=self.folder, user=self._user, group=group, extra_groups=rest, start_new_session=True,
+            command, cwd=self.folder, user=self._user, group=group, extra_groups=others, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "LC_ALL": "C"},
         )  # fmt: skip
 
@@ -165,11 +158,13 @@ class Service:
         assert status == 0, f"{' '.join(command)}: {text[-2000:]}"
         return text
 
-    def _signal(self, number: int) -> None:
-        if self.process is not None:
-            for pid in family(self.process.pid):
-                with suppress(ProcessLookupError):  # it ended meanwhile
-                    os.kill(pid, number)
+    def _signal(self, number: int) -> list[int]:
+        """The processes that `number` was sent to."""
+        found = [] if self.process is None else family(self.process.pid)
+        for pid in found:
+            with suppress(ProcessLookupError):  # it ended meanwhile
+                os.kill(pid, number)
+        return found
 
 
 class PostgreSQL(Service):
@@ -282,6 +277,13 @@ class Redis(Service):
 
 
 ENGINES: dict[str, type[Service]] = {"postgresql": PostgreSQL, "mysql": MariaDB, "redis": Redis}
+
+
+def runs(pid: int) -> bool:
+    """Whether a process has not ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    return False
 
 
 def listens(port: int) -> bool:

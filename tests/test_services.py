@@ -5,11 +5,10 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from .services import ENGINES, MariaDB, PostgreSQL, Redis, Service, family, listens
+from .services import ENGINES, MariaDB, PostgreSQL, Redis, Service, family, listens, runs
 
 
 @pytest.fixture(params=ENGINES)
@@ -41,18 +40,13 @@ def test_a_server_is_killed_stopped_and_started_again_on_the_same_data(service: 
     assert service.process is not None
     before = family(service.process.pid)
     service.kill()
-    assert not listens(service.port) and not [pid for pid in before if Path(f"/proc/{pid}").exists() and alive(pid)]
+    assert not listens(service.port) and not [pid for pid in before if runs(pid)]
     service.start()
     assert recall(service) == "7"
     service.stop()
     assert not listens(service.port)
     service.start()
     assert recall(service) == "7"
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs still; one that nobody has waited for yet does not."""
-    return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
 
 
 def test_every_url_is_an_empty_database_of_its_own(service: Service) -> None:
