@@ -56,7 +56,9 @@ class Report:
         lines.append(f"recovered {self.recovery:.2f} s after the last fault")
         by_name = Counter(violation.name for violation in self.violations)
         lines += [f"VIOLATED {name}: {count} times" for name, count in by_name.most_common()]
-        return "\n".join([*lines, *(f"  {violation}" for violation in self.violations[:40])])
+        for name in by_name:
+            lines += [f"  {violation}" for violation in self.violations if violation.name == name][:8]
+        return "\n".join(lines)
 
 
 def judge(history: History) -> Report:
