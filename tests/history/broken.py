@@ -33,7 +33,7 @@ def pay_twice() -> None:
             connection.execute(text("UPDATE oauth_token SET redeemed = NULL WHERE id = :id"), {"id": number})
         return redeem(self, number, *given)
 
-    Grants.redeem = again  # type: ignore[method-assign]
+    Grants.redeem = again  # type: ignore[method-assign, assignment]
 
 
 def lose_tokens() -> None:
@@ -43,17 +43,15 @@ def lose_tokens() -> None:
 
 
 def undo_revocations() -> None:
-    """A worker that starts brings back what was revoked, as a database would that lost its last commits."""
-    with_tables = Grants.revoke_grant
+    """One revocation in three brings back what was revoked before, as a database would that lost its last commits."""
+    revoke, turns = Grants.revoke_grant, itertools.count(1)
 
     def undone(self: Grants, grant_id: int, now: float) -> None:
-        with_tables(self, grant_id, now)
-        undone.calls += 1  # type: ignore[attr-defined]
-        if undone.calls % 3 == 0:  # type: ignore[attr-defined]
+        revoke(self, grant_id, now)
+        if next(turns) % 3 == 0:
             with self.database.write() as connection:
                 connection.execute(text("UPDATE oauth_grant SET revoked = NULL"))
 
-    undone.calls = 0  # type: ignore[attr-defined]
     Grants.revoke_grant = undone  # type: ignore[method-assign]
 
 

@@ -149,7 +149,7 @@ class Caller:
     def _tokens(self, known: str, host: int, client: Registered, form: dict[str, str]) -> Answer:
         answer = self._post(host, "/token", client, form)
         document = answer.document if answer.outcome == OK else {}
-        gave = {name: digest(document[name]) for name in ("access_token", "refresh_token") if name in document}
+        gave = {str(name): digest(document[name]) for name in ("access_token", "refresh_token") if name in document}
         noted = {**answer.notes(), **({"expires_in": document.get("expires_in")} if gave else {})}
         self.ledger.answer(known, answer.outcome, answer.status, gave, **noted)
         return answer
