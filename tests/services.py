@@ -239,8 +239,8 @@ class MariaDB(Service):
         return f"mysql://root@127.0.0.1:{self.port}/fresh{self.made}"
 
     def disconnect(self) -> None:
-        rows = self.sql("SELECT id FROM information_schema.processlist WHERE db LIKE 'fresh%'").split()
-        self.sql(";".join(f"BEGIN NOT ATOMIC DECLARE CONTINUE HANDLER FOR 1094 BEGIN END; KILL {row}; END" for row in rows))
+        with suppress(AssertionError):  # it ends its own connection too
+            self.sql("KILL USER root")
 
 
 class Redis(Service):

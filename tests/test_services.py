@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from .services import ENGINES, MariaDB, PostgreSQL, Redis, Service, family, listens, runs
+from .services import ENGINES, MariaDB, PostgreSQL, Redis, Service, family, listens, program, runs
 
 
 @pytest.fixture(params=ENGINES)
@@ -64,6 +65,29 @@ def test_a_frozen_server_answers_nothing_until_it_is_resumed(service: Service) -
         service.resume()
         connection.settimeout(10)
         assert connection.recv(1)
+
+
+def waiting(service: Service) -> list[str]:
+    """A command that waits in a new database, connected to it."""
+    database = service.url().rpartition("/")[2]
+    where = ["-h", "127.0.0.1", "--port" if not isinstance(service, Redis) else "-p", str(service.port)]
+    if isinstance(service, PostgreSQL):
+        return ["psql", *where, "-U", "postgres", "-d", database, "-c", "SELECT pg_sleep(60)"]
+    if isinstance(service, MariaDB):
+        return ["mariadb", "--no-defaults", *where, "-u", "root", "--skip-reconnect", database, "-e", "SELECT SLEEP(60)"]
+    return ["redis-cli", *where, "BLPOP", "nothing", "60"]
+
+
+def test_connections_are_closed_and_the_server_goes_on(service: Service) -> None:
+    command = waiting(service)
+    with subprocess.Popen(
+        [program(command[0]) or "", *command[1:]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as client:
+        time.sleep(0.5)
+        assert client.poll() is None, client.communicate()
+        service.disconnect()
+        client.wait(20)
+    assert service.answers()
 
 
 def test_a_server_deletes_what_it_made(service: Service) -> None:

@@ -194,8 +194,9 @@ def _recovery(history: History, families: Families, judged: Counter[str]) -> tup
     for host in range(families.promises.hosts):
         kinds = {each.kind for each in late if each.outcome == OK and each.host == host}
         judged["kinds of requests that worked in the end"] += len(kinds)
-        if "call" not in kinds:
-            found.append(Violation("not recovered", f"no call succeeded at host {host} in the end"))
+        missing = sorted(STATUSES.keys() - kinds)
+        if missing:
+            found.append(Violation("not recovered", f"none of these succeeded at host {host} in the end: {missing}"))
     return recovery, found
 
 

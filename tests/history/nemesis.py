@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import sqlite3
 import time
@@ -32,20 +33,20 @@ class Nemesis:
             **here,
         }
 
-    def run(self, seconds: float) -> int:
-        """Every fault in a random order, again and again until `seconds` are over; how many there were."""
-        deadline, done = time.monotonic() + seconds, 0
-        while time.monotonic() < deadline:
-            for name in self.chance.sample(list(self.faults), len(self.faults)):
-                time.sleep(self.chance.uniform(*REST))
-                if time.monotonic() >= deadline and done >= len(self.faults):
-                    break
-                self.ledger.event("fault", fault=name)
-                self.faults[name]()
-                self.heal()
-                self.ledger.event("healed", fault=name)
-                done += 1
-        return done
+    def run(self, seconds: float) -> None:
+        """Every fault in a random order, again and again until `seconds` are over; each of them once at least."""
+        deadline, names = time.monotonic() + seconds, list(self.faults)
+        for number in itertools.count():
+            if number % len(names) == 0:
+                self.chance.shuffle(names)
+            time.sleep(self.chance.uniform(*REST))
+            if time.monotonic() >= deadline and number >= len(names):
+                return
+            name = names[number % len(names)]
+            self.ledger.event("fault", fault=name)
+            self.faults[name]()
+            self.heal()
+            self.ledger.event("healed", fault=name)
 
     def heal(self) -> None:
         """Wait until every host that was killed is back; one that ended by itself is written down and started again."""

@@ -49,8 +49,22 @@ class LastLook:
         errands += [lambda family=family: self.ended(family) for family in self.holdings.ended]
         errands += [lambda token=token: self.machine(token) for token in (*self.holdings.machine, *self.holdings.revoked)]
         chance.shuffle(errands)
+        errands[:0] = [lambda host=host: self.everything(host) for host in self.hosts]
         with ThreadPoolExecutor(self.plan.threads) as pool:
             list(pool.map(lambda errand: errand() if time.monotonic() < self.deadline else None, errands))
+
+    def everything(self, host: int) -> None:
+        """Every kind of request at a host, whatever else there is."""
+        plan, caller = self.plan, self.caller
+        for number, client in enumerate(plan.clients):
+            code = caller.authorize(host, number)
+            bought = caller.redeem(host, client, code).document if code else {}
+            fresh = caller.refresh(host, client, bought["refresh_token"]).document if "refresh_token" in bought else {}
+            if "access_token" in fresh:
+                caller.call(host, fresh["access_token"])
+                caller.revoke(host, client, fresh["access_token"])
+                caller.introspect(host, client, fresh["access_token"])
+        caller.machine(host)
 
     def living(self, family: Family) -> None:
         for token in family.access:
