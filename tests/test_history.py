@@ -67,7 +67,7 @@ def test_a_ledger_reads_back_as_it_was_written_and_a_torn_line_is_no_answer(tmp_
 )
 def test_a_gateway_that_is_broken_on_purpose_is_found_out(fault: str, found: str, tmp_path: Path) -> None:
     assert fault in FAULTS
-    report = run(Run(seconds=2, look=1, broken=fault, faults=False), tmp_path)
+    report = run(Run(requests=1000, look=1, broken=fault), tmp_path)
     assert found in report.names(), str(report)
 
 

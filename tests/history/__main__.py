@@ -28,7 +28,7 @@ from ..test_command_line import ROOT, free_port
 from .broken import FAULTS
 from .checker import Report, judge
 from .clients import Plan, Registered
-from .hosts import Host
+from .hosts import SECONDS, Host
 from .ledger import Ledger, read
 from .nemesis import Nemesis
 
@@ -40,7 +40,10 @@ SECRET = "a secret of these tests that is long enough"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What to run: `seconds` of faults, and as many again at most for the last look; `broken` names a fault of the gateway."""
+    """What to run: `seconds` of faults and at most `look` for the last look at everything; or no faults and `requests` requests.
+
+    `broken` names a fault of the gateway.
+    """
 
     database: str = "sqlite"
     seconds: float = 12.0
@@ -50,7 +53,7 @@ class Run:
     seed: int = 1
     revocation: str = "strict"
     broken: str = ""
-    faults: bool = True
+    requests: int = 0
 
 
 def run(what: Run, folder: Path) -> Report:
@@ -73,11 +76,11 @@ def run(what: Run, folder: Path) -> Report:
         ledger.event("setup", **_promises(what, len(hosts)))
         with _clients(what, folder) as clients:
             nemesis = Nemesis(hosts, service or folder / "gateway.db", ledger, what.seed)
-            if what.faults:
+            if what.requests:
+                _wait_for(what.requests, folder)
+            else:
                 nemesis.run(what.seconds)
                 time.sleep(RECOVERY + 0.1)
-            else:
-                time.sleep(what.seconds)
             for client in clients:
                 client.communicate(b"sweep\n", timeout=what.look + 60)
                 assert client.returncode == 0, "a client process failed"
@@ -134,6 +137,13 @@ def _clients(what: Run, folder: Path) -> Iterator[list[subprocess.Popen[bytes]]]
             process.wait()
 
 
+def _wait_for(requests: int, folder: Path) -> None:
+    deadline = time.monotonic() + SECONDS
+    while sum(path.read_bytes().count(b"\n") for path in folder.glob("client*.jsonl")) < 2 * requests:
+        assert time.monotonic() < deadline, "the clients are far too slow"
+        time.sleep(0.1)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.history", description=__doc__)
     parser.add_argument("--database", choices=DATABASES, default="sqlite")
@@ -143,7 +153,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=6)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--broken", choices=FAULTS, default="", help="a gateway with this fault, which must be found")
-    parser.add_argument("--no-faults", dest="faults", action="store_false", help="kill nothing")
+    parser.add_argument("--requests", type=int, default=0, help="kill nothing, and end after so many")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="a new folder, where the ledger and the logs stay")
     parser.add_argument("--judge", type=Path, metavar="FOLDER", help="run nothing; judge the ledger that was kept there")
     given = vars(parser.parse_args())

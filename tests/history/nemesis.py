@@ -96,7 +96,7 @@ class Nemesis:
             service.kill()
             for host in self.hosts:
                 host.kill_workers(1)
-            time.sleep(1.5)
+            time.sleep(2)
             service.start()
 
         return {
