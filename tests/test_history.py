@@ -1,0 +1,87 @@
+"""Servers die while clients write down what they were told; a judge reads that (CHECKS A090, A091, A097).
+
+The judge is judged first: ledgers made by hand with each kind of violation, and gateways that are broken on purpose. The runs
+are short here; `HISTORY_SECONDS=600 pytest tests/test_history.py` or `python -m tests.history` takes longer ones.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from .history.__main__ import DATABASES, Run, run
+from .history.broken import FAULTS
+from .history.checker import Report, judge
+from .history.ledger import UNKNOWN, Ledger, digest, read
+from .history.stories import INNOCENT, VIOLATIONS
+
+SECONDS = float(os.environ.get("HISTORY_SECONDS", "9"))
+
+
+@pytest.mark.parametrize("case", VIOLATIONS)
+def test_the_judge_finds_a_violation(case: str) -> None:
+    name, story = VIOLATIONS[case]
+    report = judge(story.history())
+    assert name in report.names(), str(report)
+
+
+@pytest.mark.parametrize("case", INNOCENT)
+def test_the_judge_accuses_nobody_of_what_may_happen(case: str) -> None:
+    report = judge(INNOCENT[case].history())
+    assert not report.violations, str(report)
+
+
+def test_every_name_of_a_violation_has_a_case() -> None:
+    source = (Path(__file__).parent / "history" / "checker.py").read_text()
+    names = {part.partition('"')[0] for part in source.split('Violation("')[1:]}
+    assert names == {name for name, _ in VIOLATIONS.values()}
+
+
+def test_a_ledger_reads_back_as_it_was_written_and_a_torn_line_is_no_answer(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, "one")
+    first, second = ledger.ask("call", 1, digest("a")), ledger.ask("revoke", 0, digest("b"))
+    ledger.answer(first, "ok", 200, {}, worker="7")
+    ledger.event("fault", fault="none")
+    ledger.close()
+    with (tmp_path / "one.jsonl").open("ab") as file:
+        file.write(b'{"id":"' + second.encode() + b'","at":1.0,"outc')
+    history = read(tmp_path)
+    told, never = history.operations
+    assert (told.kind, told.host, told.outcome, told.detail["worker"]) == ("call", 1, "ok", "7") and told.start < told.end
+    assert (never.kind, never.subject, never.outcome, never.end) == ("revoke", digest("b"), UNKNOWN, float("inf"))
+    assert [event.name for event in history.events] == ["fault"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "found"),
+    [
+        ("forget revocations", "revoked token accepted"),
+        ("revoke late", "revoked token accepted"),
+        ("pay twice", "code bought twice"),
+        ("lose tokens", "token lost"),
+        ("undo revocations", "introspection too late"),
+        ("break down", "unexpected answer"),
+    ],
+)
+def test_a_gateway_that_is_broken_on_purpose_is_found_out(fault: str, found: str, tmp_path: Path) -> None:
+    assert fault in FAULTS
+    report = run(Run(requests=1000, look=1, broken=fault), tmp_path)
+    assert found in report.names(), str(report)
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_no_promise_is_broken_while_servers_die(database: str, tmp_path: Path) -> None:
+    """A090, A091, A095, A097, A098"""
+    report = run(Run(database=database, seconds=SECONDS, look=max(4.0, SECONDS / 5)), tmp_path)
+    assert not report.violations, str(report)
+    assert_that_enough_was_judged(report)
+
+
+def assert_that_enough_was_judged(report: Report) -> None:
+    judged = report.judged
+    assert len(report.faults) >= 5, str(report)
+    assert judged["calls refused after a revocation"] > 50 and judged["calls while the token lived"] > 50, str(report)
+    assert judged["refresh tokens worked"] > 20 and judged["codes redeemed once"] > 2, str(report)
+    assert judged["kinds of requests that worked in the end"] >= 10, str(report)
