@@ -24,8 +24,9 @@ class Impatient(psycopg.Connection[Any]):
     def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:
         try:
             return super().wait(gen, interval, ANSWER_SECONDS if timeout is None else timeout)
-        except psycopg.OperationalError:
-            self.close()
+        except psycopg.OperationalError as error:
+            if error.sqlstate is None:  # nothing that the server said
+                self.close()
             raise
 
 

@@ -74,17 +74,19 @@ class Pulse:
     def _start(self) -> None:
         with self._news:
             if self._listener is None:
-                self._listener = threading.Thread(target=self._run, name="oauth_gateway listener", daemon=True)
+                self._listener = threading.Thread(
+                    target=self._run, args=(self._closed,), name="oauth_gateway listener", daemon=True
+                )
                 self._listener.start()
 
-    def _run(self) -> None:
+    def _run(self, closed: threading.Event) -> None:
         listen = self._listen
-        while listen is not None and not self._closed.is_set():
+        while listen is not None and not closed.is_set():
             try:
-                listen(self.hear, self._closed)
+                listen(self.hear, closed)
             except Exception as error:  # polling goes on without it
                 log.warning("the push of revocations is interrupted: %s", type(error).__name__)
-            self._closed.wait(REST_SECONDS)
+            closed.wait(REST_SECONDS)
 
     def hear(self) -> None:
         """There is something new: `last` is another one from here on."""
@@ -93,7 +95,10 @@ class Pulse:
             self._last = b"%b.%d" % (self._polled, self._pushes)
 
     def close(self) -> None:
-        self._closed.set()
+        """Close what is open; the next question opens it again."""
+        with self._news:
+            self._closed.set()
+            self._closed, self._listener = threading.Event(), None
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(Exception):
