@@ -7,10 +7,12 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 import pytest
+import redis
 
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
@@ -58,6 +60,11 @@ class RedisServer:
             time.sleep(0.001)
             return connection.recv(1 << 20)
 
+    @property
+    def connection(self) -> redis.Redis:
+        """For what tests look at and break."""
+        return redis.Redis(port=self.port)
+
     def kill(self) -> None:
         """kill -9"""
         assert self.process is not None
@@ -69,3 +76,62 @@ class RedisServer:
             self.process.send_signal(signal.SIGCONT)
             self.process.kill()
             self.process.wait()
+
+
+class Refusing:
+    """A server that answers every command with the same error."""
+
+    def __init__(self, error: bytes) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.error = error
+        self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._refuse, args=(connection,), daemon=True).start()
+
+    def _refuse(self, connection: socket.socket) -> None:
+        with connection:
+            while connection.recv(1 << 16):
+                connection.sendall(b"-" + self.error + b"\r\n")
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+class Between:
+    """Passes everything on to a server, until `lose` is set to a word: the answer to a command that has it is lost."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
+        self.lose: bytes | None = None
+        self.lost = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._pass, args=(connection,), daemon=True).start()
+
+    def _pass(self, connection: socket.socket) -> None:
+        with connection, socket.create_connection(("127.0.0.1", self._port)) as server:
+            while data := connection.recv(1 << 20):
+                server.sendall(data)
+                answer = server.recv(1 << 20)
+                if self.lose is not None and self.lose in data:
+                    self.lost += 1
+                    return
+                connection.sendall(answer)
+
+    def close(self) -> None:
+        self._listener.close()

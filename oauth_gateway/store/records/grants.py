@@ -41,7 +41,7 @@ class Grants(Part):
                 if not ends:
                     return Outcome.GONE
                 ripe = max(ripe, *ends)
-            if writer.get("grant", record.id) is not None:
+            if any(writer.get_many([("grant", (record.id,)), *(("token", (token["id"],)) for token in new)])):
                 return Outcome.REPLAYED
             writer.insert("grant", grant_record(record, max([ripe, *(token["ripe"] for token in new)])))
             if agreed is not None:

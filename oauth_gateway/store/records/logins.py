@@ -73,8 +73,7 @@ class Logins(Part):
                 found = writer.find("session", {"sid": sid}) if sid is not None else []
             mine = [record for record in found if user_id is None or record["user_id"] == user_id]
             done = end_sessions(writer, mine, now)
-            if done.entries:
-                writer.announce(done.entries, now)
+            writer.announce(done.entries, now)
             return done
 
         done = self._write(now, work)

@@ -156,10 +156,6 @@ class RecordStore(Registry, Grants, Logins, Work, Copies):
         return sum(self._purge(kind, now, limit) for kind in EXPIRING) + self._purge_feed(now, limit)
 
     def _purge(self, kind: str, now: float, limit: int) -> int:
-        with self.records.reading() as reader:
-            if not reader.ripe(kind, now, 1):
-                return 0
-
         def work(writer: Writer) -> int:
             records = writer.ripe(kind, now, limit)
             for record in records:

@@ -17,7 +17,7 @@ from .layout import Layout, after_all, decode, encode, last_part, text_of
 from .link import Link, packed
 
 NET = 86_400  # seconds that Redis itself keeps what is ripe: it is a net under `purge`, which also tidies the indexes
-LOOKS = 10  # pages of names without records, in one search for records that are ripe
+LOOKS, LEAST = 10, 100  # pages of names, and names on a page, in one search for records that are ripe
 SCRIPT = files(__package__).joinpath("commit.lua").read_bytes()
 DIGEST = hashlib.sha1(SCRIPT, usedforsecurity=False).hexdigest()
 
@@ -98,7 +98,8 @@ class Transaction(Writer):
             if limit is None:
                 self._sets[name] = members
         found = self._named(kind, members)
-        self._lost += [(name, member) for member, record in zip(members, found, strict=True) if record is None]
+        if name in self._sets:
+            self._lost += [(name, member) for member, record in zip(members, found, strict=True) if record is None]
         return [record for record in found if record is not None and all(record[name] == equal[name] for name in equal)]
 
     def page(self, kind: str, after: Key | None, limit: int, by: tuple[str, ...] = ()) -> list[Record]:
@@ -132,7 +133,7 @@ class Transaction(Writer):
         found: list[Record] = []
         start = 0
         for _ in range(LOOKS):
-            (members,) = self._link.ask(packed("ZRANGEBYSCORE", name, "-inf", most, "LIMIT", start, limit - len(found)))
+            (members,) = self._link.ask(packed("ZRANGEBYSCORE", name, "-inf", most, "LIMIT", start, max(limit, LEAST)))
             records = self._named(kind, members)
             for member, record in zip(members, records, strict=True):
                 if record is None:
@@ -140,9 +141,9 @@ class Transaction(Writer):
                 elif until is None or record["ripe"] <= until:  # another may have taken it up since the index was read
                     found.append(record)
             start += len(members)
-            if not members or len(found) == limit:
+            if not members or len(found) >= limit:
                 break
-        return found
+        return found[:limit]
 
     def size(self, kind: str) -> int:
         name = self._layout.changes if kind == "change" else self._layout.order(kind)
@@ -172,7 +173,7 @@ class Transaction(Writer):
 
     def commit(self) -> None:
         """Compare and write in one step; raises Conflict, or StoreUnavailable also where nobody knows whether it happened."""
-        if not self._written and self._told is None:
+        if not self._written and not self._lost and self._told is None:
             return  # no two of our reads decide something together without a write
         preparing = self._written.get(("feed", ())) is not None and self._read.get(self._layout.feed) is None
         steps = Steps(self._layout, b"" if preparing else self._identify(), self._now)
