@@ -362,8 +362,8 @@ def clock() -> Iterator[Clock]:
 
 SECRET = "a secret for tests only, 32 bytes+"
 # GATEWAY_TEST_ENGINES=sqlite leaves out what needs a server
-ENGINES = os.environ.get("GATEWAY_TEST_ENGINES", "sqlite postgresql mysql").split()
-WORLDS = {"file": "sqlite", "memory-prefix": "sqlite", "postgresql": "postgresql", "mysql-prefix": "mysql"}
+ENGINES = os.environ.get("GATEWAY_TEST_ENGINES", "sqlite postgresql mysql redis").split()
+WORLDS = {"file": "sqlite", "memory-prefix": "sqlite", "postgresql": "postgresql", "mysql-prefix": "mysql", "redis": "redis"}
 
 
 @pytest.fixture(params=[name for name, engine in WORLDS.items() if engine in ENGINES])

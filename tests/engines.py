@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 from collections.abc import Callable
+from typing import Any
 
 import psycopg
 import pymysql
@@ -18,6 +19,7 @@ MYSQL = os.environ.get("GATEWAY_TEST_MYSQL", "mysql://root@127.0.0.1:3306/mysql"
 NAME = f"oauth_gateway_test_{os.getpid()}"
 EMPTIED = [name for name in metadata.tables if name != "oauth_meta"]
 _made: set[str] = set()
+_redis: Any = None
 
 
 def fresh_postgresql(*, keep_tables: bool = True) -> str:
@@ -68,11 +70,24 @@ def fresh_mysql(*, keep_tables: bool = True) -> str:
     return MYSQL.rpartition("/")[0] + "/" + NAME
 
 
-FRESH: dict[str, Callable[..., str]] = {"postgresql": fresh_postgresql, "mysql": fresh_mysql}
+def fresh_redis(*, keep_tables: bool = True) -> str:
+    """A private Redis that is as durable as strict revocation demands, emptied; one a process."""
+    global _redis
+    if _redis is None:
+        from .services import Redis
+
+        _redis = Redis()
+    _redis.ask("FLUSHALL")
+    return f"redis://127.0.0.1:{_redis.port}/0"
+
+
+FRESH: dict[str, Callable[..., str]] = {"postgresql": fresh_postgresql, "mysql": fresh_mysql, "redis": fresh_redis}
 
 
 @atexit.register
 def _drop() -> None:
+    if _redis is not None:
+        _redis.close()
     if "postgresql" in _made:
         with psycopg.connect(POSTGRESQL, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")

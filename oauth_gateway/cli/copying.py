@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from .. import settings as doors
-from ..deployment import store_of
+from ..deployment import file_of, store_of
 from ..errors import ConfigurationError
 from ..settings import Settings
 from ..store import Store
@@ -40,6 +40,9 @@ def copy(arguments: argparse.Namespace) -> int:
     settings = read_settings(arguments)
     if arguments.source == arguments.target:
         raise ConfigurationError("copy: --from and --to are the same database")
+    file = file_of(arguments.source)
+    if file is not None and not file.exists():
+        raise ConfigurationError(f"database: there is none at {file}")
     source, target = (_store(settings, url) for url in (arguments.source, arguments.target))
     with closing(source), closing(target):
         source.check()

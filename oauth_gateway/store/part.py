@@ -30,8 +30,8 @@ class Part:
             entries: Entries = []
             head = connection.execute(select(feed.c.head).where(feed.c.realm == REALM).with_for_update()).scalar() or 0
             yield connection, entries
-            after = head + len(entries)
-            connection.execute(update(feed).where(feed.c.realm == REALM).values(head=after, epoch=new_number()))
+            after = {"head": feed.c.head + len(entries), "epoch": new_number()}
+            connection.execute(update(feed).where(feed.c.realm == REALM).values(after))
             rows = [
                 {"realm": REALM, "number": number, "kind": kind, "subject": subject, "at": now}
                 for number, (kind, subject) in enumerate(entries, head + 1)

@@ -20,7 +20,7 @@ class Copies(Part):
 
     def size(self, kind: str) -> int:
         """About how many records of a kind there are."""
-        if kind == "feed":
+        if kind in ("feed", "meta"):
             return len(self.dump(kind))
         with self.records.reading() as reader:
             return reader.size(kind)
