@@ -77,6 +77,7 @@ class PostgreSQL(ServerDatabase):
         if isinstance(driver, Impatient):
             driver.wait = super(Impatient, driver).wait  # type: ignore[method-assign] # a change may take its time
         connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": SCHEMA_LOCK})
+        connection.execute(text("SET lock_timeout = '1s'"))  # a change that waits for a table holds up all who come after it
 
     def announce(self, connection: Connection) -> None:
         connection.execute(text(f"NOTIFY {CHANNEL}"))
