@@ -7,7 +7,7 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,8 @@ from ..errors import ConfigurationError
 from ..events import Events, Subscriber, subscribers
 from ..naming import named
 from ..settings import Settings
+from ..store import Store
+from ..store.kinds import KIND, Key, Record
 from ..users import Users
 from .loading import gateway_in, load_app
 
@@ -81,6 +83,14 @@ class Context:
         self.events = Events(subscribers_of(self.settings))
         self.clients = Clients(self.settings, self.store, self.events, self.sealer)
         self.users = Users(self.store, self.sealer, self.events)
+
+
+def records(kind: str, store: Store) -> Iterator[Record]:
+    """All records of a kind, a page at a time."""
+    after: Key | None = None
+    while page := store.dump(kind, after):
+        yield from page
+        after = KIND[kind].key_of(page[-1])
 
 
 def show(arguments: argparse.Namespace, document: Any, lines: Sequence[str]) -> None:

@@ -15,9 +15,8 @@ from ..errors import ConfigurationError
 from ..settings import Settings
 from ..store import Store
 from ..store.kinds import KIND, Key, Record
-from .context import read_settings, show
+from .context import read_settings, records, show
 
-PAGE = 1000
 BATCH = 500
 BAR = 24  # characters
 Difference = tuple[Key, Record | None, Record | None]
@@ -79,7 +78,7 @@ def _refuse_another(source: Store, target: Store) -> None:
 
 def differences(kind: str, source: Store, target: Store) -> Iterator[Difference]:
     """(key, record here, record there) for every record that is not the same in both, in the order of keys."""
-    here, there = _records(kind, source), _records(kind, target)
+    here, there = records(kind, source), records(kind, target)
     one, other = next(here, None), next(there, None)
     while one is not None or other is not None:
         mine = KIND[kind].key_of(one) if one is not None else None
@@ -94,13 +93,6 @@ def differences(kind: str, source: Store, target: Store) -> Iterator[Difference]
             if one != other:
                 yield mine, one, other
             one, other = next(here, None), next(there, None)
-
-
-def _records(kind: str, store: Store) -> Iterator[Record]:
-    after: Key | None = None
-    while page := store.dump(kind, after, PAGE):
-        yield from page
-        after = KIND[kind].key_of(page[-1])
 
 
 def _copy(kind: str, source: Store, target: Store) -> int:

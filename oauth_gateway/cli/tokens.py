@@ -10,7 +10,7 @@ from ..errors import ConfigurationError
 from ..models import Grant, StoredToken, public_id
 from ..sealing import new_number
 from ..server import AuthorizationServer
-from .context import Context, moment, read_secret, show, table
+from .context import Context, moment, read_secret, records, show, table
 
 
 def add(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -29,6 +29,9 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     verb.set_defaults(run=inspect)
     verb = verbs.add_parser("revoke", parents=[shared], help="end a token from standard input, or by its public id")
     verb.add_argument("--id", metavar="ID", help="the public id that `token list` shows")
+    verb.add_argument("--all", action="store_true", help="end every grant and token, after a backup was restored, say")
+    verb.add_argument("--client", metavar="ID", help="with --all: only this client's")
+    verb.add_argument("--user", metavar="NAME", help="with --all: only this person's")
     verb.add_argument("text", nargs="?", help=argparse.SUPPRESS)
     verb.set_defaults(run=revoke)
 
@@ -149,7 +152,13 @@ def inspect(arguments: argparse.Namespace) -> None:
 
 
 def revoke(arguments: argparse.Namespace) -> None:
+    if (arguments.client or arguments.user) and not arguments.all:
+        raise ConfigurationError("token revoke: --client and --user narrow --all; say that too")
+    if arguments.all and (arguments.id or arguments.text):
+        raise ConfigurationError("token revoke: name one token or say --all, not both")
     context = Context(arguments)
+    if arguments.all:
+        return revoke_all(arguments, context)
     number, digest = _named_token(context, arguments)
     # also of a disabled client or person, so that it does not come back when that is enabled
     token = context.store.token(number, digest, dormant=True)[0]
@@ -175,3 +184,25 @@ def _named_token(context: Context, arguments: argparse.Namespace) -> tuple[int, 
     if credential is None:
         raise ConfigurationError("token: there is no such token, or it has ended already")
     return credential.number, credential.digest
+
+
+def revoke_all(arguments: argparse.Namespace, context: Context) -> None:
+    """Grants with all their tokens, the tokens of clients that act for themselves, and, unless for one client, logins."""
+    client = context.clients.find(arguments.client).number if arguments.client else None
+    user = context.users.named(arguments.user).user_id if arguments.user else None
+    now, store = clock.now(), context.store
+    ended = {"grants": 0, "tokens": 0, "sessions": 0}
+    for grant in records("grant", store):
+        if grant["revoked"] is None and client in (None, grant["client"]) and user in (None, grant["user_id"]):
+            store.revoke_grant(grant["id"], now)
+            ended["grants"] += 1
+    for token in records("token", store) if user is None else ():
+        mine = token["grant_id"] is None and client in (None, token["client"])
+        if mine and token["revoked"] is None and token["expires"] > now:
+            store.revoke_token(token["id"], now)
+            ended["tokens"] += 1
+    for session in records("session", store) if client is None else ():
+        if user in (None, session["user_id"]):
+            ended["sessions"] += store.end_session(now, digest=session["digest"]) is not None
+    context.events.emit("token.revoked", client_id=arguments.client, user_id=user, token="all")
+    show(arguments, ended, [", ".join(f"{count} {name}" for name, count in ended.items()) + " ended"])
