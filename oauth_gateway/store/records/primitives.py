@@ -17,7 +17,6 @@ from ...errors import StoreUnavailable
 from ..kinds import KIND, Key, Record
 
 VERSION = "records.version"  # in meta: how records are kept
-IDENTITY = "records.id"  # in meta: which database this is
 
 
 class Conflict(Exception):

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..kinds import KIND, Key, Record
-from ..records import IDENTITY
 
 HINT = "~user"  # in a token, whose grant's it is: so that it is fetched with the grant
 
@@ -31,7 +30,6 @@ class Layout:
         self.prefix = b"{%s}:" % tag.encode()
         self.changes = self.prefix + b"change"
         self.feed = self.record("feed", ())
-        self.identity = self.record("meta", (IDENTITY,))
         self.channel = b"%srevocations:%d" % (self.prefix, database)  # channels are not those of one database
 
     def record(self, kind: str, key: Key) -> bytes:
