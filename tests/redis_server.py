@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
+import itertools
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -14,6 +18,7 @@ from pathlib import Path
 import pytest
 import redis
 
+_tags = itertools.count()
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
 
@@ -135,3 +140,18 @@ class Between:
 
     def close(self) -> None:
         self._listener.close()
+
+
+@functools.cache
+def durable_server() -> RedisServer:
+    """One for the whole run, on which every test has a tag of its own."""
+    folder = Path(tempfile.mkdtemp())
+    server = RedisServer(folder, *DURABLE)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(server.stop)
+    return server
+
+
+def own_url() -> str:
+    """The address of an empty deployment on it."""
+    return f"{durable_server().url}?tag=test-{next(_tags)}"

@@ -21,7 +21,7 @@ from oauth_gateway.store.records.numbers import COUNTED
 from oauth_gateway.testing import NOW, MemoryRecords, StoreContract
 
 from .conftest import ENGINES
-from .engines import fresh_redis
+from .redis_server import own_url
 
 contract = StoreContract()
 
@@ -89,7 +89,7 @@ def a_file(folder: Path) -> Store:
 MAKERS: dict[str, Callable[[Path], Store]] = {
     "memory": lambda _: RecordStore(MemoryRecords()),
     "sqlite": a_file,
-    **({"redis": lambda _: open_store(fresh_redis())} if "redis" in ENGINES else {}),
+    **({"redis": lambda _: open_store(own_url())} if "redis" in ENGINES else {}),
 }
 
 
