@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
-import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +16,7 @@ from oauth_gateway.testing import NOW, StoreContract, race
 from oauth_gateway.testing.parts import sealer
 from oauth_gateway.tokens import Tokens
 
-from .redis_server import DURABLE, Between, RedisServer, Refusing
+from .redis_server import Between, RedisServer, Refusing
 
 fork = multiprocessing.get_context("fork")
 contract = StoreContract()
@@ -25,10 +24,10 @@ tags = itertools.count()
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"), *DURABLE)
+def shared() -> Iterator[RedisServer]:
+    server = RedisServer()
     yield server
-    server.stop()
+    server.close()
 
 
 @pytest.fixture
@@ -40,7 +39,7 @@ def server(shared: RedisServer) -> RedisServer:
 
 @pytest.fixture
 def store(server: RedisServer) -> Iterator[Store]:
-    store = opened(server.url)
+    store = opened(server.address)
     yield store
     store.close()
 
@@ -84,7 +83,7 @@ def test_processes_racing_for_one_code_have_one_winner(server: RedisServer, stor
     client, _, grant, code = contract.a_grant(store)
     tokens = [contract.a_token(client, grant_id=grant.id) for _ in range(4)]
     start, results = fork.Event(), fork.Queue()
-    workers = [fork.Process(target=_redeem, args=(server.url, code.number, token, start, results)) for token in tokens]
+    workers = [fork.Process(target=_redeem, args=(server.address, code.number, token, start, results)) for token in tokens]
     for worker in workers:
         worker.start()
     start.set()
@@ -136,7 +135,7 @@ def _work_forever(url: str, results: Any) -> None:
 def test_nothing_half_written_is_found_after_kills_under_load(server: RedisServer, store: Store) -> None:
     """A090: a redeemed code has bought its token, and none that was answered is lost"""
     results = fork.Queue()
-    worker = fork.Process(target=_work_forever, args=(server.url, results))
+    worker = fork.Process(target=_work_forever, args=(server.address, results))
     worker.start()
     answered = []
     for _ in range(3):
@@ -156,10 +155,9 @@ def test_nothing_half_written_is_found_after_kills_under_load(server: RedisServe
 
 def test_a_server_that_hangs_holds_up_nobody_for_long(server: RedisServer) -> None:
     """A few wait for the time-out, everybody else fails at once, one at a time asks again"""
-    store = opened(f"{server.url}?socket_timeout=0.5")
+    store = opened(f"{server.address}?socket_timeout=0.5")
     client = contract.a_client(store)
-    assert server.process is not None
-    server.process.send_signal(signal.SIGSTOP)
+    server.pause()
     times: list[float] = []
 
     def ask() -> None:
@@ -174,7 +172,7 @@ def test_a_server_that_hangs_holds_up_nobody_for_long(server: RedisServer) -> No
     try:
         assert race(*[ask] * 12) == [None] * 12
     finally:
-        server.process.send_signal(signal.SIGCONT)
+        server.resume()
     slow = [seconds for seconds in times if seconds > 0.1]
     assert len(slow) <= 12 + 4 and max(times) < 2, f"{len(slow)} of {len(times)} waited, up to {max(times):.1f} s"
     assert again(lambda: store.client(client.client_id)) == client
@@ -278,7 +276,7 @@ def test_another_database_in_its_place_is_noticed_and_then_used(server: RedisSer
     assert tokens.find(header, NOW) is not None
     position = store.changes(0).head
     server.connection.flushall()
-    other = opened(server.url)
+    other = opened(server.address)
     for _ in range(position + 1):
         other.update_client(contract.a_client(other), NOW)
     store.watch()  # whoever calls it first
@@ -296,7 +294,7 @@ def test_another_database_in_its_place_is_noticed_and_then_used(server: RedisSer
 def test_a_commit_whose_answer_was_lost_is_not_run_again(server: RedisServer) -> None:
     """Whether it happened is not known, so it raises; it happened once"""
     between = Between(server.port)
-    direct, store = opened(server.url), open_store(between.url)
+    direct, store = opened(server.address), open_store(between.url)
     client = contract.a_client(store)
     between.lose = b"EVALSHA"
     with pytest.raises(StoreUnavailable):

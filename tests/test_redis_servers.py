@@ -21,16 +21,17 @@ from oauth_gateway.store.redis import RedisStore
 from oauth_gateway.store.redis.link import Link
 from oauth_gateway.testing import NOW, StoreContract
 
-from .redis_server import DURABLE, RedisServer, free_port
+from .redis_server import RedisServer
+from .test_command_line import free_port
 
 contract = StoreContract()
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"), *DURABLE)
+def server() -> Iterator[RedisServer]:
+    server = RedisServer()
     yield server
-    server.stop()
+    server.close()
 
 
 def use(store: Store) -> None:
@@ -62,7 +63,7 @@ def test_a_server_that_may_forget_is_refused(server: RedisServer, name: str, val
     before = server.connection.config_get(name)[name]
     server.connection.config_set(name, value)
     try:
-        store = open_store(server.url, strict=strict)
+        store = open_store(server.address, strict=strict)
         if refused:
             with pytest.raises(ConfigurationError, match=f"{name} is '{value}' and must be"):
                 store.prepare()
@@ -72,11 +73,11 @@ def test_a_server_that_may_forget_is_refused(server: RedisServer, name: str, val
         store.close()
     finally:
         server.connection.config_set(name, before)
-    assert open_store(server.url).advice() == []
+    assert open_store(server.address).advice() == []
 
 
 def test_a_server_that_begins_to_forget_is_not_trusted_any_more(server: RedisServer) -> None:
-    store = open_store(server.url)
+    store = open_store(server.address)
     store.prepare()
     store.watch()
     server.connection.config_set("maxmemory-policy", "allkeys-lru")
@@ -94,7 +95,7 @@ def test_a_server_that_begins_to_forget_is_not_trusted_any_more(server: RedisSer
 def test_where_settings_cannot_be_read_strict_is_refused_and_a_duration_is_not(server: RedisServer) -> None:
     server.connection.acl_setuser("limited", enabled=True, passwords=["+pw"], keys=["*"], channels=["*"],
                                   commands=["+@all", "-config"])  # fmt: skip
-    url = server.url.replace("redis://", "redis://limited:pw@")
+    url = server.address.replace("redis://", "redis://limited:pw@")
     with pytest.raises(ConfigurationError, match="appendfsync cannot be read"):
         open_store(url).prepare()
     store = open_store(url, strict=False)
@@ -120,7 +121,7 @@ def test_an_old_redis_is_refused(server: RedisServer, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Link, "ask", older)
     with pytest.raises(ConfigurationError, match=r"Redis 5\.\d+\.\d+ is too old"):
-        open_store(server.url).prepare()
+        open_store(server.address).prepare()
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:notaport/0", "redis://127.0.0.1/0?tag=", "redis://127.0.0.1/0?db=x"])
@@ -148,7 +149,7 @@ def test_by_password_and_number(server: RedisServer) -> None:
 
 
 def test_by_a_unix_socket(tmp_path: Path) -> None:
-    server = RedisServer(tmp_path, *DURABLE, "--unixsocket", str(tmp_path / "redis.sock"))
+    server = RedisServer("--unixsocket", str(tmp_path / "redis.sock"))
     try:
         store = RedisStore(f"unix://{tmp_path / 'redis.sock'}?db=2&tag=own")
         store.prepare()
@@ -156,7 +157,7 @@ def test_by_a_unix_socket(tmp_path: Path) -> None:
         assert store.place.endswith("redis.sock/2")
         store.close()
     finally:
-        server.stop()
+        server.close()
 
 
 def _certificate(folder: Path) -> tuple[Path, Path]:
@@ -179,7 +180,7 @@ def test_by_tls_whose_certificate_is_checked(tmp_path: Path) -> None:
     certificate, key = _certificate(tmp_path)
     port = free_port()
     server = RedisServer(
-        tmp_path, *DURABLE, "--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key),
+        "--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key),
         "--tls-auth-clients", "no",
     )  # fmt: skip
     try:
@@ -195,15 +196,14 @@ def test_by_tls_whose_certificate_is_checked(tmp_path: Path) -> None:
             time.sleep(0.02)
         store.close()
     finally:
-        server.stop()
+        server.close()
 
 
-def test_by_any_node_of_a_cluster(tmp_path: Path) -> None:
+def test_by_any_node_of_a_cluster() -> None:
     """The node in the address has none of our slots and says who has"""
     nodes = []
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        nodes.append(RedisServer(tmp_path / name, *DURABLE, "--cluster-enabled", "yes", "--cluster-port", str(free_port())))
+    for _ in range(2):
+        nodes.append(RedisServer("--cluster-enabled", "yes", "--cluster-port", str(free_port())))
     one, other = nodes
     try:
         other.connection.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
@@ -212,7 +212,7 @@ def test_by_any_node_of_a_cluster(tmp_path: Path) -> None:
         while any(node.connection.execute_command("CLUSTER INFO")["cluster_state"] != "ok" for node in nodes):
             assert time.monotonic() < deadline, "the cluster does not come up"
             time.sleep(0.05)
-        store = open_store(one.url)
+        store = open_store(one.address)
         store.prepare()
         use(store)
         assert other.connection.dbsize() > 10 and one.connection.dbsize() == 0
@@ -221,7 +221,7 @@ def test_by_any_node_of_a_cluster(tmp_path: Path) -> None:
         store.close()
     finally:
         for node in nodes:
-            node.stop()
+            node.close()
 
 
 # -- forks
@@ -230,7 +230,7 @@ def test_by_any_node_of_a_cluster(tmp_path: Path) -> None:
 def test_a_child_opens_its_own_connections_and_leaves_the_parent_s(server: RedisServer) -> None:
     """A100: also where the parent was using them, and listening"""
     server.connection.flushall()
-    store = open_store(server.url)
+    store = open_store(server.address)
     store.prepare()
     client = contract.a_client(store)
     store.last_epoch()
@@ -268,6 +268,6 @@ def test_a_child_opens_its_own_connections_and_leaves_the_parent_s(server: Redis
 
 def test_importing_and_making_a_store_opens_nothing(server: RedisServer) -> None:
     before = len(server.connection.client_list())
-    store = open_store(server.url)
+    store = open_store(server.address)
     assert len(server.connection.client_list()) == before
     store.close()
