@@ -247,6 +247,17 @@ def test_another_version_of_the_records_is_refused_with_what_to_do(server: Redis
             store.check()
 
 
+def test_what_newer_code_has_written_into_a_record_is_kept(server: RedisServer, store: Store) -> None:
+    """An upgrade one process after the other"""
+    client = contract.a_client(store)
+    (name,) = [name for name in keys(server) if b"}:client:" in name]
+    known = json.loads(server.connection.get(name))
+    server.connection.set(name, json.dumps({**known, "newer": [1]}))
+    store.update_client(replace(client, disabled=NOW), NOW)
+    assert json.loads(server.connection.get(name)) == {**known, "newer": [1], "disabled": NOW}
+    assert store.client(client.client_id) == replace(client, disabled=NOW) and "newer" not in store.dump("client")[0]
+
+
 def test_what_was_never_prepared_is_no_database(server: RedisServer) -> None:
     store = open_store(f"{server.address}?tag=test-{next(tags)}")
     with pytest.raises(ConfigurationError, match="version 0"):

@@ -116,11 +116,9 @@ def encode(kind: str, record: Record, hint: str | None = None) -> bytes:
 
 
 def decode(kind: str, value: bytes) -> tuple[Record, str | None]:
-    """The record, and its hint."""
-    record = KIND[kind].new()
-    values = json.loads(value)
-    hint = values.pop(HINT, None)
-    record.update((column, known) for column, known in values.items() if column in record)
+    """The record, and its hint. Columns that newer code has written are kept, also when this code writes the record again."""
+    record = KIND[kind].new(**json.loads(value))
+    hint = record.pop(HINT, None)
     for column in KIND[kind].binary:
         if record[column] is not None:
             record[column] = base64.b64decode(record[column])
