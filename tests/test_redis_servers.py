@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from oauth_gateway.errors import ConfigurationError, StoreUnavailable
+from oauth_gateway.models import Session, digest
 from oauth_gateway.store import Outcome, Purchase, Store, open_store
 from oauth_gateway.store.redis import RedisStore
 from oauth_gateway.store.redis.link import Link
@@ -111,6 +112,25 @@ def test_where_settings_cannot_be_read_strict_is_refused_and_a_duration_is_not(s
     assert store.place == f"redis://127.0.0.1:{server.port}/0", "without the password"
     store.close()
     server.connection.acl_deluser("limited")
+
+
+def test_an_account_needs_no_more_than_the_documents_say(server: RedisServer) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "redis.md").read_text()
+    named = text.partition("and the commands ")[2].partition(".\n")[0].replace(" and", ",").split(",")
+    commands = [f"+{name.strip().lower().replace('config get', 'config|get')}" for name in named if name.strip()]
+    assert len(commands) == 23
+    server.connection.acl_setuser("few", enabled=True, passwords=["+pw"], commands=commands)
+    server.connection.execute_command("ACL SETUSER", "few", "~{own}:*", "&{own}:*")
+    store = open_store(f"redis://few:pw@127.0.0.1:{server.port}/1?tag=own")
+    store.prepare()
+    use(store)
+    session = Session(digest("cookie"), "sid", contract.a_user(store).user_id, NOW, NOW, NOW + 60)
+    assert store.add_session(session) and store.sessions() and store.end_session(NOW, sid="sid") is not None
+    store.watch()
+    store.last_epoch()
+    assert sum(store.sweep(NOW + 10**7)) > 0
+    store.close()
+    server.connection.acl_deluser("few")
 
 
 def test_an_old_redis_is_refused(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
