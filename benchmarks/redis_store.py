@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import statistics
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from oauth_gateway.store import Purchase, Store
 from oauth_gateway.store.redis import RedisStore
 from oauth_gateway.testing import NOW
 from oauth_gateway.testing.parts import StoreTest
-from tests.redis_server import DURABLE, RedisServer
+from tests.redis_server import RedisServer
 
 parts = StoreTest()
 CALLS = 1500
@@ -83,19 +82,15 @@ def throughput(store: Store, threads: int) -> None:
 
 
 def main() -> None:
-    for name, options, strict in (("appendfsync always", DURABLE, True), ("appendonly no", (), False)):
-        with tempfile.TemporaryDirectory() as folder:
-            server = RedisServer(Path(folder), *options)
-            try:
-                store = RedisStore(server.url, strict)
-                store.prepare()
-                print(name)
-                measure(store)
-                throughput(store, 1)
-                throughput(store, 8)
-                store.close()
-            finally:
-                server.stop()
+    for name, options, strict in (("appendfsync always", (), True), ("appendonly no", ("--appendonly", "no"), False)):
+        with RedisServer(*options) as server:
+            store = RedisStore(server.address, strict)
+            store.prepare()
+            print(name)
+            measure(store)
+            throughput(store, 1)
+            throughput(store, 8)
+            store.close()
 
 
 if __name__ == "__main__":

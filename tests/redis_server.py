@@ -1,81 +1,51 @@
-"""Private Redis servers for tests, in temporary folders on free ports."""
+"""Redis as tests of it need it: with options, and with somebody between it and the store."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
+import atexit
+import functools
+import itertools
 import socket
-import subprocess
 import threading
-import time
-from pathlib import Path
 
-import pytest
 import redis
 
-DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
+from .services import Redis
+
+_tags = itertools.count()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+class RedisServer(Redis):
+    """A private server that is as durable as strict revocation demands, unless the options say otherwise."""
 
+    def __init__(self, *options: str) -> None:
+        self.options = options
+        super().__init__()
 
-class RedisServer:
-    """One process of redis-server, started with the options."""
+    def command(self) -> list[str]:
+        return [*super().command(), *self.options]
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        if shutil.which("redis-server") is None:
-            if os.environ.get("GATEWAY_TEST_ALL"):
-                pytest.fail("redis-server is missing; apt-get install redis-server")
-            pytest.skip("redis-server is missing; apt-get install redis-server")
-        self.folder, self.options, self.port = folder, options, free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.process: subprocess.Popen[bytes] | None = None
-        self.start()
-
-    def start(self, *more: str, wait: bool = True) -> None:
-        self.process = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", "",
-             "--daemonize", "no", "--loglevel", "warning", *self.options, *more],
-            stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        deadline = time.monotonic() + 10
-        while wait:
-            try:
-                if self.say("PING").startswith((b"+PONG", b"-NOAUTH")):
-                    return
-            except OSError:
-                pass
-            assert time.monotonic() < deadline, "redis-server did not start"
-            time.sleep(0.01)
-
-    def say(self, *words: str | bytes) -> bytes:
-        """The raw answer to one command, on a connection of its own."""
-        parts = [word.encode() if isinstance(word, str) else word for word in words]
-        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
-            connection.sendall(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts))
-            time.sleep(0.001)
-            return connection.recv(1 << 20)
+    @property
+    def address(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
 
     @property
     def connection(self) -> redis.Redis:
         """For what tests look at and break."""
         return redis.Redis(port=self.port)
 
-    def kill(self) -> None:
-        """kill -9"""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
 
-    def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.kill()
-            self.process.wait()
+@functools.cache
+def durable_server() -> RedisServer:
+    """One for the whole run, on which every test has a tag of its own."""
+    server = RedisServer()
+    atexit.register(server.close)
+    return server
+
+
+def own_url() -> str:
+    """The address of an empty deployment on it."""
+    return f"{durable_server().address}?tag=test-{next(_tags)}"
 
 
 class Refusing:

@@ -75,6 +75,7 @@ SAME_FLOOR = {
 }
 LIBRARIES = {
     "sqlalchemy": {"store"},
+    "redis": {"store"},
     "authlib": {"models", "request", "authlib_errors", "authorizing", "client_auth", "server", "features"},
     "joserfc": {"jose"},
     "webob": {"exchange", "authorizing", "server"},

@@ -23,22 +23,22 @@ from oauth_gateway.store.redis.transactions import NET
 from oauth_gateway.testing import NOW, StoreContract, race
 from oauth_gateway.testing.parts import sealer
 
-from .redis_server import DURABLE, RedisServer
+from .redis_server import RedisServer
 
 tags = itertools.count()
 contract = StoreContract()
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+def server() -> Iterator[RedisServer]:
     """A server that may be used with strict revocation."""
-    server = RedisServer(tmp_path_factory.mktemp("redis"), *DURABLE)
+    server = RedisServer()
     yield server
-    server.stop()
+    server.close()
 
 
 def fresh(server: RedisServer) -> Store:
-    store = open_store(f"{server.url}?tag=test-{next(tags)}")
+    store = open_store(f"{server.address}?tag=test-{next(tags)}")
     store.prepare()
     return store
 
@@ -187,7 +187,7 @@ def test_a_connection_that_was_closed_meanwhile_fails_no_call(server: RedisServe
 
 def test_a_revocation_is_heard_within_milliseconds(server: RedisServer, store: Store) -> None:
     tag = f"test-{next(tags) - 1}"
-    other = open_store(f"{server.url}?tag={tag}")
+    other = open_store(f"{server.address}?tag={tag}")
     client = contract.a_client(store)
     other.last_epoch()
     deadline = time.monotonic() + 5
@@ -221,7 +221,7 @@ def test_a_listener_comes_back_after_its_connection_was_lost(server: RedisServer
 
 def test_several_processes_may_prepare_at_once(server: RedisServer) -> None:
     """A101"""
-    url = f"{server.url}?tag=test-{next(tags)}"
+    url = f"{server.address}?tag=test-{next(tags)}"
     stores = [open_store(url) for _ in range(8)]
     assert race(*[store.prepare for store in stores]) == [None] * 8
     assert len({store.epoch() for store in stores}) == 1
@@ -234,7 +234,7 @@ def test_tags_keep_deployments_apart(server: RedisServer) -> None:
     client = contract.a_client(one)
     assert other.client(client.client_id) is None and other.client_numbered(client.number) is None
     with pytest.raises(ConfigurationError, match="tag"):
-        RedisStore(f"{server.url}?tag=a}}b")
+        RedisStore(f"{server.address}?tag=a}}b")
     one.close()
     other.close()
 
@@ -247,8 +247,19 @@ def test_another_version_of_the_records_is_refused_with_what_to_do(server: Redis
             store.check()
 
 
+def test_what_newer_code_has_written_into_a_record_is_kept(server: RedisServer, store: Store) -> None:
+    """An upgrade one process after the other"""
+    client = contract.a_client(store)
+    (name,) = [name for name in keys(server) if b"}:client:" in name]
+    known = json.loads(server.connection.get(name))
+    server.connection.set(name, json.dumps({**known, "newer": [1]}))
+    store.update_client(replace(client, disabled=NOW), NOW)
+    assert json.loads(server.connection.get(name)) == {**known, "newer": [1], "disabled": NOW}
+    assert store.client(client.client_id) == replace(client, disabled=NOW) and "newer" not in store.dump("client")[0]
+
+
 def test_what_was_never_prepared_is_no_database(server: RedisServer) -> None:
-    store = open_store(f"{server.url}?tag=test-{next(tags)}")
+    store = open_store(f"{server.address}?tag=test-{next(tags)}")
     with pytest.raises(ConfigurationError, match="version 0"):
         store.check()
     with pytest.raises(StoreUnavailable, match="no database of ours"):

@@ -8,11 +8,10 @@ complete example, `StoreContract` says whether yours behaves.
 from __future__ import annotations
 
 from ..kinds import KIND, KINDS, Key, Kind, Record
-from .primitives import IDENTITY, Conflict, Reader, Records, Writer, write_feed
+from .primitives import Conflict, Reader, Records, Writer, write_feed
 from .store import RecordStore
 
 __all__ = [
-    "IDENTITY",
     "KIND",
     "KINDS",
     "Conflict",

@@ -8,6 +8,7 @@ from ...models import AuthorizationCode, Consent, Grant, StoredToken, public_id
 from .. import NewToken, Outcome, Purchase, Redemption
 from ..kinds import RETENTION, Record
 from .families import families
+from .numbers import Numbers
 from .part import Part, changed
 from .primitives import Writer
 from .values import consent_of, consent_record, grant_of, grant_record, token_record
@@ -15,6 +16,8 @@ from .values import consent_of, consent_record, grant_of, grant_record, token_re
 
 class Grants(Part):
     """The part of the store about what was authorized."""
+
+    numbers: Numbers
 
     def consent(self, user_id: str, client: int, redirect_uri: str, audience: str) -> Consent | None:
         """The living consent of this person for this client, redirect URI and audience."""
@@ -96,7 +99,7 @@ class Grants(Part):
             feed, token = reader.get_many([("feed", ()), ("token", (number,))])
             if feed is None:
                 return None, 0  # not our database any more: what it has is nobody's
-            head = int(feed["head"])
+            head = self.numbers.shown(feed, feed["head"])
             if token is None or (digest is not None and token["digest"] != digest) or token["kind"] == "authorization_code":
                 return None, head
             (family,) = families(reader, [token])

@@ -2,7 +2,8 @@
 
 A record is a dict with all the columns of its kind (`oauth_gateway.store.kinds`): integers, floats, text, bytes or None, read
 back equal to what was written. Its key is the tuple of its kind's key columns. Own tables need no other columns than those,
-among them `ripe`, and an index for every set of columns in `unique`, `found` and `listed`, and for `ripe`.
+among them `ripe`, and an index for every set of columns in `unique`, `found` and `listed`, and for `ripe`. Numbers need 64
+bits, times a double, and text a binary collation: it is compared and ordered by code point, never without regard to case.
 
 A database that fails, times out or refuses raises StoreUnavailable; nothing else leaves a primitive but Conflict.
 """
@@ -17,7 +18,6 @@ from ...errors import StoreUnavailable
 from ..kinds import KIND, Key, Record
 
 VERSION = "records.version"  # in meta: how records are kept
-IDENTITY = "records.id"  # in meta: which database this is
 
 
 class Conflict(Exception):

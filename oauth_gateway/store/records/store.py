@@ -12,8 +12,9 @@ from ..kinds import FEED_KEPT, KIND, RETENTION, Key, Record
 from .copies import Copies
 from .grants import Grants
 from .logins import Logins
+from .numbers import Numbers
 from .part import changed
-from .primitives import IDENTITY, VERSION, Records, Writer
+from .primitives import VERSION, Records, Writer
 from .registry import Registry
 from .work import Work
 
@@ -26,6 +27,7 @@ class RecordStore(Registry, Grants, Logins, Work, Copies):
 
     def __init__(self, records: Records) -> None:
         self.records = records
+        self.numbers = Numbers()
         self.place, self.poll = records.place, records.poll
         self.epoch = records.epoch  # no call of our own on the protected road
         self.last_epoch = records.last_epoch
@@ -39,14 +41,11 @@ class RecordStore(Registry, Grants, Logins, Work, Copies):
         self.records.check()
 
         def work(writer: Writer) -> None:
-            feed, version, identity = writer.get_many([("feed", ()), ("meta", (VERSION,)), ("meta", (IDENTITY,))])
+            feed, version = writer.get_many([("feed", ()), ("meta", (VERSION,))])
             if version is None:
                 writer.insert("meta", {"name": VERSION, "value": str(FORM)})
-            if identity is None:
-                writer.insert("meta", {"name": IDENTITY, "value": secrets.token_hex(16)})
             if feed is None:
-                epoch = secrets.randbits(48)  # no other database's, should this one take its place
-                writer.insert("feed", {"head": 0, "floor": 0, "epoch": epoch})
+                writer.insert("feed", {"head": 0, "floor": 0, "epoch": secrets.randbits(52)})  # see `Numbers`
 
         if self._get("feed") is None:
             self._write(clock.now(), work)
@@ -103,13 +102,14 @@ class RecordStore(Registry, Grants, Logins, Work, Copies):
             feed = reader.get("feed")
             if feed is None:
                 return Changes(0, (), False)
-            head = int(feed["head"])
-            if not feed["floor"] <= position <= head:
-                return Changes(head, (), False)
-            records = reader.page("change", (position,), head - position) if head > position else []
+            head, shown = feed["head"], self.numbers.shown(feed, feed["head"])
+            known = position - (shown - head)
+            if not feed["floor"] <= known <= head:
+                return Changes(shown, (), False)
+            records = reader.page("change", (known,), head - known) if head > known else []
         entries = tuple((record["kind"], record["subject"]) for record in records)
-        whole = [record["number"] for record in records] == list(range(position + 1, head + 1))  # not purged meanwhile
-        return Changes(head, entries if whole else (), whole)
+        whole = [record["number"] for record in records] == list(range(known + 1, head + 1))  # not purged meanwhile
+        return Changes(shown, entries if whole else (), whole)
 
     # -- insert-only keys and throttles
 

@@ -127,7 +127,8 @@ def token_record(new: NewToken) -> Record:
 
 
 def key_of(record: Values) -> SigningKey:
-    return SigningKey(**{**record, "public": json.loads(record["public"])})
+    values = {column: record[column] for column in KIND["key"].columns}
+    return SigningKey(**{**values, "public": json.loads(record["public"])})
 
 
 def key_record(value: SigningKey) -> Record:

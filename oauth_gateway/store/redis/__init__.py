@@ -12,7 +12,7 @@ another store. Only Redis 6.0 or newer with `maxmemory-policy noeviction`, and f
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode
 
 from ...errors import ConfigurationError
 from ..records import RecordStore
@@ -25,9 +25,9 @@ class RedisStore(RecordStore):
     """See the module. `strict`: a revocation that was answered must survive a power loss."""
 
     def __init__(self, url: str, strict: bool = True) -> None:
-        parts = urlsplit(url)
-        options = dict(parse_qsl(parts.query))
+        address, _, query = url.partition("?")
+        options = dict(parse_qsl(query))
         tag = options.pop("tag", TAG)
         if not tag or not tag.isascii() or not tag.isprintable() or set(tag) & set("{}"):
             raise ConfigurationError(f"database: tag={tag!r} must be ASCII text without braces")
-        super().__init__(RedisRecords(urlunsplit(parts._replace(query=urlencode(options))), strict, tag))
+        super().__init__(RedisRecords(f"{address}?{urlencode(options)}" if options else address, strict, tag))

@@ -1,8 +1,8 @@
 -- One transaction: everything that it read is compared with what is there now; only then is everything written.
 --
--- KEYS: 1 the feed, 2 the identity of the database, then every key that is named below.
--- ARGV: 1 the identity that the process knows ("" while it makes one), 2 the caller's time, then the steps. A step is a
--- letter, the number of its key in KEYS, and what the letter takes:
+-- KEYS: 1 the feed, without which this is no database of ours (any more), then every key that is named below.
+-- ARGV: 1 whether it is being made ("1"), 2 the caller's time, then the steps. A step is a letter, the number of its key in
+-- KEYS, and what the letter takes:
 --   e value                   the key has this value
 --   a                         the key is not there
 --   l number-of-set member    nor is it in this sorted set of records by their end, so that it has not been lost before it
@@ -12,14 +12,12 @@
 --   z score member milliseconds  add to a sorted set, which expires no sooner than then ("0": is not touched)
 --   r member                  remove from a sorted set
 --   h changes-key channel kept count entries...   (the key is the feed) append, and tell
--- Comparisons come before the first change. Answers OK, CONFLICT, OTHER (another database) or LOST.
+-- Comparisons come before the first change. Answers OK, CONFLICT, NONE (no database) or LOST.
 
 local call = redis.call
 local last, now = #ARGV, tonumber(ARGV[2])
 
-if ARGV[1] ~= "" and (call("GET", KEYS[2]) ~= ARGV[1] or call("EXISTS", KEYS[1]) == 0) then
-  return "OTHER"
-end
+if ARGV[1] ~= "1" and call("EXISTS", KEYS[1]) == 0 then return "NONE" end
 
 local function announce(name, step)
   local changes, kept, count = KEYS[tonumber(ARGV[step + 2])], tonumber(ARGV[step + 4]), tonumber(ARGV[step + 5])

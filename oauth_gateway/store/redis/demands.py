@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from ...errors import ConfigurationError, StoreUnavailable
 from .link import Link, packed
@@ -51,7 +51,9 @@ def _permitted(link: Link, command: bytes) -> object:
     try:
         return link.ask(command)[0]
     except StoreUnavailable as error:
-        if isinstance(error.__cause__, ResponseError):
+        cause = error.__cause__
+        unknown = type(cause) is ResponseError and not str(cause).split(" ", 1)[0].isupper()  # without a code of its own
+        if unknown or isinstance(cause, NoPermissionError):
             return None
         raise
 

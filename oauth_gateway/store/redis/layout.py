@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..kinds import KIND, Key, Record
-from ..records import IDENTITY
 
 HINT = "~user"  # in a token, whose grant's it is: so that it is fetched with the grant
 
@@ -31,7 +30,6 @@ class Layout:
         self.prefix = b"{%s}:" % tag.encode()
         self.changes = self.prefix + b"change"
         self.feed = self.record("feed", ())
-        self.identity = self.record("meta", (IDENTITY,))
         self.channel = b"%srevocations:%d" % (self.prefix, database)  # channels are not those of one database
 
     def record(self, kind: str, key: Key) -> bytes:
@@ -118,11 +116,9 @@ def encode(kind: str, record: Record, hint: str | None = None) -> bytes:
 
 
 def decode(kind: str, value: bytes) -> tuple[Record, str | None]:
-    """The record, and its hint."""
-    record = KIND[kind].new()
-    values = json.loads(value)
-    hint = values.pop(HINT, None)
-    record.update((column, known) for column, known in values.items() if column in record)
+    """The record, and its hint. Columns that newer code has written are kept, also when this code writes the record again."""
+    record = KIND[kind].new(**json.loads(value))
+    hint = record.pop(HINT, None)
     for column in KIND[kind].binary:
         if record[column] is not None:
             record[column] = base64.b64decode(record[column])

@@ -61,6 +61,11 @@ class Breaker:
     def failed(self) -> None:
         self._until = time.monotonic() + PAUSE
 
+    def lost(self) -> None:
+        """A connection ended while it was used: no reason to wait, unless everybody does already."""
+        if self._until:
+            self.failed()
+
 
 class Link:
     """A way to the server at `url`, used by any number of threads; nothing is opened before its first use."""
@@ -118,16 +123,19 @@ class Link:
                 self._idle.pop().disconnect()
 
     def _exchange(self, commands: Sequence[bytes], repeatable: bool) -> list[Any]:
-        self._breaker.enter()
         if not self._free.acquire(timeout=TIMEOUT):
             raise StoreUnavailable("Redis is busy: no connection became free in time")
         try:
+            self._breaker.enter()  # after the wait: those who waited for a server that hangs do not ask it too
             answers = self._follow(commands, repeatable)
         except NoScriptError:
             self._breaker.succeeded()
             raise
         except (Unconnected, TimedOut, OSError) as error:
-            self._breaker.failed()
+            if isinstance(error, TimedOut):
+                self._breaker.failed()
+            else:
+                self._breaker.lost()
             self._moved = {}
             self.close()
             raise StoreUnavailable(f"Redis did not answer: {error}") from error
@@ -193,7 +201,11 @@ class Link:
 
     def _open(self) -> Any:
         connection = self.connection()
-        connection.connect()
+        try:
+            connection.connect()
+        except (RedisError, OSError):
+            self._breaker.failed()
+            raise
         return connection
 
 

@@ -15,7 +15,7 @@ from .demands import demand, information
 from .layout import Layout
 from .link import TIMEOUT, Link, packed
 from .listener import listen
-from .transactions import AnotherDatabase, Transaction
+from .transactions import Transaction
 
 LOOK_SECONDS = 10.0  # between two looks at whether the server still keeps everything
 
@@ -30,14 +30,11 @@ class RedisRecords(Records):
         self._strict = strict
         self._layout = Layout(tag, self._link.database)
         self._get_feed = packed("GET", self._layout.feed)
-        self._get_identity = packed("GET", self._layout.identity)
         self.place = self._link.place
         self._reset()
         reset_in_children(self)
 
     def _reset(self) -> None:
-        self._identity: bytes | None = None  # of the database that writes are meant for
-        self._watched: bytes | None = None  # of the one that was watched last
         self._look_due = 0.0
         self._pulse = Pulse(self._ask, self._listen, 2 * TIMEOUT)
 
@@ -48,35 +45,23 @@ class RedisRecords(Records):
         self._reset()
 
     def check(self) -> None:
-        demand(self._link, self._strict)
+        self.advice()
 
     def advice(self) -> Sequence[str]:
+        self._link.ask(self._get_feed)  # in a cluster this leads to the node whose settings count
         return demand(self._link, self._strict)
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:
-        yield Transaction(self._link, self._layout, 0, self._identify)
+        yield Transaction(self._link, self._layout)
 
     @contextmanager
     def writing(self, now: float) -> Iterator[Writer]:
-        transaction = Transaction(self._link, self._layout, now, self._identify)
+        transaction = Transaction(self._link, self._layout, now)
         yield transaction
-        try:
-            transaction.commit()
-        except AnotherDatabase:
-            self._identity = None
-            raise
+        transaction.commit()
         if transaction.has_told:
             self._pulse.hear()
-
-    def _identify(self) -> bytes:
-        identity = self._identity
-        if identity is None:
-            (identity,) = self._link.ask(self._get_identity)
-            if identity is None:
-                raise StoreUnavailable(f"{self.place}: there is no database of ours, or no longer")
-            self._identity = identity
-        return identity
 
     # -- the epoch is the feed's record as it stands there: every `announce` changes it
 
@@ -96,11 +81,7 @@ class RedisRecords(Records):
         listen(self._link, self._layout.channel, heard, closed)
 
     def watch(self) -> bool:
-        """Whether something changed; raises where it is another database, once, and where the server may forget, until not."""
-        (identity,) = self._link.ask(self._get_identity)
-        known, self._watched = self._watched, identity
-        if known not in (None, identity):
-            raise StoreUnavailable(f"{self.place}: there is another database than a moment ago, or none")
+        """Whether something changed; raises while there is no database of ours or the server may forget."""
         self._look()
         return self._pulse.ask()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -22,18 +22,13 @@ SCRIPT = files(__package__).joinpath("commit.lua").read_bytes()
 DIGEST = hashlib.sha1(SCRIPT, usedforsecurity=False).hexdigest()
 
 
-class AnotherDatabase(StoreUnavailable):
-    """What was to be written is not what was read."""
-
-
 class Transaction(Writer):
-    """A Reader where nothing is written. `identify` gives the value of the identity that writes are meant for."""
+    """A Reader where nothing is written."""
 
-    def __init__(self, link: Link, layout: Layout, now: float, identify: Callable[[], bytes]) -> None:
+    def __init__(self, link: Link, layout: Layout, now: float = 0) -> None:
         self._link = link
         self._layout = layout
         self._now = now
-        self._identify = identify
         self._read: dict[bytes, bytes | None] = {}  # of every key that was read, the value
         self._records: dict[bytes, Record] = {}  # what these values are
         self._sets: dict[bytes, list[bytes]] = {}  # of every index that was read, the members
@@ -175,8 +170,8 @@ class Transaction(Writer):
         """Compare and write in one step; raises Conflict, or StoreUnavailable also where nobody knows whether it happened."""
         if not self._written and not self._lost and self._told is None:
             return  # no two of our reads decide something together without a write
-        preparing = self._written.get(("feed", ())) is not None and self._read.get(self._layout.feed) is None
-        steps = Steps(self._layout, b"" if preparing else self._identify(), self._now)
+        making = self._written.get(("feed", ())) is not None and self._read.get(self._layout.feed) is None
+        steps = Steps(self._layout, making, self._now)
         inserted = {self._layout.record(*place) for place, record in self._written.items() if record is not None}
         for name, value in self._read.items():
             if value is not None:
@@ -254,8 +249,8 @@ class Transaction(Writer):
             answer = self._link.change(steps.command("EVAL", SCRIPT))
         if answer == b"CONFLICT":
             raise Conflict("another transaction came first")
-        if answer == b"OTHER":
-            raise AnotherDatabase("Redis holds another database than a moment ago, or none")
+        if answer == b"NONE":
+            raise StoreUnavailable("Redis holds no database of ours, or no longer")
         if answer == b"LOST":
             raise StoreUnavailable("Redis lost a record before its time; its maxmemory-policy must be noeviction")
 
@@ -263,12 +258,11 @@ class Transaction(Writer):
 class Steps:
     """The keys and arguments of the script; see there."""
 
-    def __init__(self, layout: Layout, identity: bytes, now: float) -> None:
+    def __init__(self, layout: Layout, making: bool, now: float) -> None:
         self._layout = layout
         self._keys: dict[bytes, int] = {}
         self.number(layout.feed)
-        self.number(layout.identity)
-        self._arguments: list[Any] = [identity, repr(float(now))]
+        self._arguments: list[Any] = [int(making), repr(float(now))]
 
     def number(self, name: bytes) -> int:
         """The place of a key among the keys."""
