@@ -116,7 +116,7 @@ def _promises(what: Run, hosts: int) -> dict[str, Any]:
 
 
 def _plan(what: Run, settings: dict[str, Any], ports: list[int]) -> Plan:
-    """Register the clients and the person."""
+    """Register the clients and the people."""
     gateway = OAuthGateway(None, **settings)
     clients = Clients(gateway.settings, gateway.store, gateway.events, gateway.server.sealer)
     made = []
@@ -125,18 +125,18 @@ def _plan(what: Run, settings: dict[str, Any], ports: list[int]) -> Plan:
         client, secret = clients.create(now=now(), client_name="Shop", redirect_uris=[uri])
         made.append(Registered(client.client_id, str(secret), uri))
     machine, secret = clients.create(now=now(), client_name="Robot")
-    gateway.server.users.create("ann", PASSWORD, now())
+    people = [f"ann{number}" for number in range(what.threads * what.processes)]
+    for name in people:
+        gateway.server.users.create(name, PASSWORD, now())
     gateway.store.close()
     robot = Registered(machine.client_id, str(secret))
-    return Plan(str(settings["issuer"]), ports, made, robot, "ann", PASSWORD, what.threads, what.seed, what.look)
+    return Plan(str(settings["issuer"]), ports, made, robot, people, PASSWORD, what.threads, what.seed, what.look)
 
 
 @contextmanager
 def _clients(what: Run, folder: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
     command = [sys.executable, "-m", "tests.history.process", str(folder / "plan.json"), str(folder)]
-    started = [
-        subprocess.Popen([*command, f"client{number}"], cwd=ROOT, stdin=subprocess.PIPE) for number in range(what.processes)
-    ]
+    started = [subprocess.Popen([*command, str(number)], cwd=ROOT, stdin=subprocess.PIPE) for number in range(what.processes)]
     try:
         while not all((folder / f"client{number}.jsonl").exists() for number in range(what.processes)):
             time.sleep(0.01)
