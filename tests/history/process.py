@@ -40,6 +40,7 @@ class LastLook:
     def __init__(self, plan: Plan, ledger: Ledger, holdings: Holdings, person: str) -> None:
         self.plan = plan
         self.caller = Caller(plan, ledger, person)
+        self.browser = lambda: Caller(plan, ledger, person)
         self.holdings = holdings
         self.hosts = range(len(plan.ports))
         self.deadline = time.monotonic() + plan.seconds
@@ -55,8 +56,8 @@ class LastLook:
             list(pool.map(lambda errand: errand() if time.monotonic() < self.deadline else None, errands))
 
     def everything(self, host: int) -> None:
-        """Every kind of request at a host, whatever else there is."""
-        plan, caller = self.plan, self.caller
+        """Every kind of request at a host, whatever else there is, with a browser that nobody else uses."""
+        plan, caller = self.plan, self.browser()
         for number, client in enumerate(plan.clients):
             code = caller.authorize(host, number)
             bought = caller.redeem(host, client, code).document if code else {}
