@@ -39,11 +39,15 @@ class LastLook:
 
     def __init__(self, plan: Plan, ledger: Ledger, holdings: Holdings, person: str) -> None:
         self.plan = plan
-        self.caller = Caller(plan, ledger, person)
-        self.browser = lambda: Caller(plan, ledger, person)
+        self.ledger = ledger
+        self.person = person
+        self.caller = self.browser()
         self.holdings = holdings
         self.hosts = range(len(plan.ports))
         self.deadline = time.monotonic() + plan.seconds
+
+    def browser(self) -> Caller:
+        return Caller(self.plan, self.ledger, self.person)
 
     def run(self) -> None:
         chance = random.Random(self.plan.seed)
