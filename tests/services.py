@@ -45,7 +45,7 @@ class Service:
         """Make its data and start it in `folder`, which `account` must be able to reach, or in a new one below /tmp."""
         missing = [each for each in self.programs if program(each) is None]
         needs(not missing, f"{self.name} is not installed (Debian: apt install {self.debian})")
-        self.folder = Path(tempfile.mkdtemp(prefix=f"{self.account}-", dir=folder))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{self.name.lower()}-", dir=folder))
         self.data = self.folder / "data"
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None

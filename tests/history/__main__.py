@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from oauth_gateway.clients import Clients
 from oauth_gateway.clock import now
 
 from ..conftest import PASSWORD
-from ..services import ENGINES
+from ..services import ENGINES, Service
 from ..test_command_line import ROOT, free_port
 from .broken import FAULTS
 from .checker import Report, judge
@@ -31,6 +32,7 @@ from .clients import Plan, Registered
 from .hosts import SECONDS, Host
 from .ledger import Ledger, read
 from .nemesis import Nemesis
+from .wire import Wire
 
 DATABASES = ("sqlite", *ENGINES)
 GRACE = 5  # seconds of refresh_token_reuse_grace, so that a run outlasts it
@@ -40,9 +42,8 @@ SECRET = "a secret of these tests that is long enough"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What to run: `seconds` of faults and at most `look` for the last look at everything; or no faults and `requests` requests.
-
-    `broken` names a fault of the gateway.
+    """What to run: `seconds` of faults, and at most `look` for the last look at everything; with `requests` no faults, and so
+    many requests. `faults` are some of the nemesis's, by name; `broken` names a fault of the gateway.
     """
 
     database: str = "sqlite"
@@ -52,6 +53,7 @@ class Run:
     processes: int = 1
     seed: int = 1
     revocation: str = "strict"
+    faults: tuple[str, ...] = ()
     broken: str = ""
     requests: int = 0
 
@@ -60,32 +62,40 @@ def run(what: Run, folder: Path) -> Report:
     """Do it in `folder` and judge the ledger that is left there."""
     ledger = Ledger(folder, "nemesis")
     with ExitStack() as stack:
-        service, url = None, f"sqlite:///{folder}/gateway.db"
-        if what.database != "sqlite":
-            service = stack.enter_context(ENGINES[what.database]())
-            url = service.url()
+        service, wire, urls = _database(what, folder, stack)
         ports = [free_port(), free_port()]
-        settings = _settings(what, url, ports[0])
-        plan = _plan(what, settings, ports)
+        settings = [_settings(what, url, ports[0]) for url in urls]
+        plan = _plan(what, settings[-1], ports)
         (folder / "plan.json").write_text(json.dumps(asdict(plan)))
-        hosts = [Host(port, folder, settings, preload=bool(index), broken=what.broken) for index, port in enumerate(ports)]
+        hosts = [Host(port, folder, settings[index], index, what.broken) for index, port in enumerate(ports)]
         for host in hosts:
             stack.callback(host.kill)
-        for host in hosts:
-            host.start()
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Host.start, hosts))
         ledger.event("setup", **_promises(what, len(hosts)))
         with _clients(what, folder) as clients:
-            nemesis = Nemesis(hosts, service or folder / "gateway.db", ledger, what.seed)
             if what.requests:
                 _wait_for(what.requests, folder)
             else:
-                nemesis.run(what.seconds)
+                nemesis = Nemesis(hosts, service or folder / "gateway.db", wire, ledger, what.seed)
+                nemesis.run(what.seconds, what.faults)
                 time.sleep(RECOVERY + 0.1)
             for client in clients:
                 client.communicate(b"sweep\n", timeout=what.look + 60)
                 assert client.returncode == 0, "a client process failed"
     ledger.close()
     return judge(read(folder))
+
+
+def _database(what: Run, folder: Path, stack: ExitStack) -> tuple[Service | None, Wire | None, list[str]]:
+    """The server, the wire of the first host to it, and for each host the URL under which it knows it."""
+    if what.database == "sqlite":
+        return None, None, [f"sqlite:///{folder}/gateway.db"] * 2
+    service = stack.enter_context(ENGINES[what.database]())
+    wire = Wire(service.port)
+    stack.callback(wire.close)
+    url = service.url()
+    return service, wire, [url.replace(f":{service.port}/", f":{wire.port}/"), url]
 
 
 def _settings(what: Run, url: str, port: int) -> dict[str, Any]:
@@ -106,7 +116,7 @@ def _promises(what: Run, hosts: int) -> dict[str, Any]:
 
 
 def _plan(what: Run, settings: dict[str, Any], ports: list[int]) -> Plan:
-    """Register the clients and the person."""
+    """Register the clients and the people."""
     gateway = OAuthGateway(None, **settings)
     clients = Clients(gateway.settings, gateway.store, gateway.events, gateway.server.sealer)
     made = []
@@ -115,18 +125,18 @@ def _plan(what: Run, settings: dict[str, Any], ports: list[int]) -> Plan:
         client, secret = clients.create(now=now(), client_name="Shop", redirect_uris=[uri])
         made.append(Registered(client.client_id, str(secret), uri))
     machine, secret = clients.create(now=now(), client_name="Robot")
-    gateway.server.users.create("ann", PASSWORD, now())
+    people = [f"ann{number}" for number in range(what.threads * what.processes)]
+    for name in people:
+        gateway.server.users.create(name, PASSWORD, now())
     gateway.store.close()
     robot = Registered(machine.client_id, str(secret))
-    return Plan(str(settings["issuer"]), ports, made, robot, "ann", PASSWORD, what.threads, what.seed, what.look)
+    return Plan(str(settings["issuer"]), ports, made, robot, people, PASSWORD, what.threads, what.seed, what.look)
 
 
 @contextmanager
 def _clients(what: Run, folder: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
     command = [sys.executable, "-m", "tests.history.process", str(folder / "plan.json"), str(folder)]
-    started = [
-        subprocess.Popen([*command, f"client{number}"], cwd=ROOT, stdin=subprocess.PIPE) for number in range(what.processes)
-    ]
+    started = [subprocess.Popen([*command, str(number)], cwd=ROOT, stdin=subprocess.PIPE) for number in range(what.processes)]
     try:
         while not all((folder / f"client{number}.jsonl").exists() for number in range(what.processes)):
             time.sleep(0.01)
@@ -150,6 +160,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=float(os.environ.get("HISTORY_SECONDS", "12")))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--revocation", default="strict", help="strict, or a duration in seconds such as 2s")
+    parser.add_argument(
+        "--fault", dest="faults", action="append", default=[], help="only this one of the faults, and others named so"
+    )
     parser.add_argument("--threads", type=int, default=6)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--broken", choices=FAULTS, default="", help="a gateway with this fault, which must be found")

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from oauth_gateway.features.introspection import IntrospectionEndpoint
 from oauth_gateway.store.grants import Grants
 from oauth_gateway.store.sqlite import Database
+from oauth_gateway.tokens import Tokens
 
 
 def forget_revocations() -> None:
@@ -22,6 +23,17 @@ def forget_revocations() -> None:
 def revoke_late() -> None:
     """Revocations are stored, and the other workers are not told."""
     Database.new_epoch = lambda self: None  # type: ignore[method-assign]
+
+
+def never_look() -> None:
+    """What a worker remembers is good for ever."""
+    follow = Tokens._follow
+
+    def once(self: Tokens, now: float) -> None:
+        if self._applied is None:
+            follow(self, now)
+
+    Tokens._follow = once  # type: ignore[method-assign]
 
 
 def pay_twice() -> None:
@@ -70,6 +82,7 @@ def break_down() -> None:
 FAULTS: dict[str, Callable[[], None]] = {
     "forget revocations": forget_revocations,
     "revoke late": revoke_late,
+    "never look": never_look,
     "pay twice": pay_twice,
     "lose tokens": lose_tokens,
     "undo revocations": undo_revocations,

@@ -44,6 +44,7 @@ class Report:
     faults: Counter[str]
     judged: Counter[str]  # how often a promise was put to the test
     recovery: float  # seconds after the last fault until the last request that failed
+    late: float  # seconds after the answer to a revocation until the last call that was accepted began; 0 if there was none
 
     def names(self) -> set[str]:
         return {violation.name for violation in self.violations}
@@ -53,7 +54,9 @@ class Report:
         lines = [
             f"{name}: " + ", ".join(f"{key} {count}" for key, count in sorted(found.items())) for name, found in parts.items()
         ]
-        lines.append(f"recovered {self.recovery:.2f} s after the last fault")
+        lines.append(
+            f"recovered {self.recovery:.2f} s after the last fault; revoked tokens were accepted for {self.late:.3f} s"
+        )
         by_name = Counter(violation.name for violation in self.violations)
         lines += [f"VIOLATED {name}: {count} times" for name, count in by_name.most_common()]
         for name in by_name:
@@ -70,7 +73,9 @@ def judge(history: History) -> Report:
     found += [Violation("a host gave up", str(event.detail)) for event in history.events if event.name == "gave up"]
     outcomes = Counter(f"{each.kind} {each.outcome}" for each in history.operations)
     faults = Counter(str(event.detail.get("fault")) for event in history.events if event.name == "fault")
-    return Report(tuple(found), outcomes, faults, judged, recovery)
+    accepted = [each for each in families.by_kind["call"] if each.outcome == OK]
+    late = max((each.start - families.death(str(each.subject)).at for each in accepted), default=0.0)
+    return Report(tuple(found), outcomes, faults, judged, recovery, max(0.0, late))
 
 
 def _codes(families: Families, judged: Counter[str]) -> Iterator[Violation]:

@@ -38,7 +38,7 @@ class Plan:
     ports: list[int]
     clients: list[Registered]
     machine: Registered
-    person: str
+    people: list[str]  # one a thread: attempts to sign in that an outage cut off count for the throttle
     password: str
     threads: int
     seed: int
@@ -103,8 +103,9 @@ def exchange(port: int, method: str, path: str, body: str | None, headers: Mappi
 class Caller:
     """A program with a browser at hand; one thread uses it."""
 
-    def __init__(self, plan: Plan, ledger: Ledger) -> None:
+    def __init__(self, plan: Plan, ledger: Ledger, person: str) -> None:
         self.plan = plan
+        self.person = person
         self.ledger = ledger
         self._cookies: dict[int, dict[str, str]] = {number: {} for number in range(len(plan.clients))}
         self._signed_in: set[int] = set()
@@ -180,7 +181,7 @@ class Caller:
         page = self._open(host, number, path)
         if page.status == 200 and 'name="password"' in page.text:
             asked = True
-            form = {**_hidden(page), "username": self.plan.person, "password": self.plan.password}
+            form = {**_hidden(page), "username": self.person, "password": self.plan.password}
             page = self._open(host, number, "/authorize/login", form)
             if page.status != 303:
                 return page, asked

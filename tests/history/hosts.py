@@ -23,12 +23,12 @@ WORKERS = 2
 
 
 class Host:
-    """One host. `preload` has its master make the app and fork it; without it every worker makes its own."""
+    """One host. The first one's workers make the app themselves, the others' masters make it and fork (`preload_app`)."""
 
-    def __init__(self, port: int, folder: Path, settings: Mapping[str, Any], *, preload: bool, broken: str = "") -> None:
+    def __init__(self, port: int, folder: Path, settings: Mapping[str, Any], number: int = 0, broken: str = "") -> None:
         self.port = port
         self.folder = folder
-        self.preload = preload
+        self.preload = number > 0
         self.environ = {"HISTORY_SETTINGS": json.dumps(settings), "HISTORY_BROKEN": broken, "PYTHONPATH": str(ROOT)}
         self.process: subprocess.Popen[bytes] | None = None
         self.lock = threading.RLock()

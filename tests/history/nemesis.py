@@ -12,14 +12,15 @@ from pathlib import Path
 from ..services import Service
 from .hosts import Host
 from .ledger import Ledger
+from .wire import Wire
 
-REST = (0.3, 0.9)  # seconds of peace after each fault
+REST = (0.2, 0.5)  # seconds of peace after each fault
 
 
 class Nemesis:
-    """Faults for hosts and their database: a `service` of its own, or a SQLite file."""
+    """Faults for hosts and their `database`, a service or a SQLite file; `wire` is what connects the first host with it."""
 
-    def __init__(self, hosts: Sequence[Host], database: Service | Path, ledger: Ledger, seed: int) -> None:
+    def __init__(self, hosts: Sequence[Host], database: Service | Path, wire: Wire | None, ledger: Ledger, seed: int) -> None:
         self.hosts = hosts
         self.database = database
         self.ledger = ledger
@@ -31,11 +32,12 @@ class Nemesis:
             "kill a master": self.kill_master,
             "kill a host": self.kill_host,
             **here,
+            **({} if wire is None else self._faults_of_wire(wire)),
         }
 
-    def run(self, seconds: float) -> None:
-        """Every fault in a random order, again and again until `seconds` are over; each of them once at least."""
-        deadline, names = time.monotonic() + seconds, list(self.faults)
+    def run(self, seconds: float, only: Sequence[str] = ()) -> None:
+        """Every fault, or `only` some, in a random order, again and again until `seconds` are over; each once at least."""
+        deadline, names = time.monotonic() + seconds, list(only or self.faults)
         for number in itertools.count():
             if number % len(names) == 0:
                 self.chance.shuffle(names)
@@ -106,3 +108,18 @@ class Nemesis:
             "kill the connections": service.disconnect,
             "kill the database and a worker of each host": kill_both,
         }
+
+    def _faults_of_wire(self, wire: Wire) -> dict[str, Callable[[], None]]:
+        """One host is cut off, and the other one goes on and revokes what the first remembers."""
+
+        def cut() -> None:
+            wire.cut()
+            time.sleep(self.chance.uniform(0.5, 1.5))
+            wire.mend()
+
+        def hush() -> None:
+            wire.hush()
+            time.sleep(self.chance.uniform(2.5, 3.5))  # longer than a duration of `revocation` here
+            wire.mend()
+
+        return {"cut a host off from the database": cut, "drop what a host and the database say": hush}

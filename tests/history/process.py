@@ -1,4 +1,4 @@
-"""A client process: `python -m tests.history.process PLAN.json FOLDER NAME`.
+"""A client process: `python -m tests.history.process PLAN.json FOLDER NUMBER`.
 
 It works until a line or the end comes on standard input, then looks once more at everything it was given, and ends.
 """
@@ -17,9 +17,10 @@ from .ledger import OK, Ledger
 from .workload import Family, Holdings, Thread
 
 
-def main(plan: Plan, folder: Path, name: str) -> None:
-    ledger, holdings, stop = Ledger(folder, name), Holdings(), threading.Event()
-    workers = [Thread(plan, ledger, holdings, number, stop) for number in range(plan.threads)]
+def main(plan: Plan, folder: Path, number: int) -> None:
+    ledger, holdings, stop = Ledger(folder, f"client{number}"), Holdings(), threading.Event()
+    first = number * plan.threads
+    workers = [Thread(plan, ledger, holdings, each, stop) for each in range(first, first + plan.threads)]
     running = [threading.Thread(target=worker.run) for worker in workers]
     for thread in running:
         thread.start()
@@ -29,19 +30,24 @@ def main(plan: Plan, folder: Path, name: str) -> None:
         thread.join()
     if told:
         ledger.event("sweep")
-        LastLook(plan, ledger, holdings).run()
+        LastLook(plan, ledger, holdings, plan.people[first]).run()
     ledger.close()
 
 
 class LastLook:
     """Everything once more, when all is well again: what was given and not revoked works, what was ended does not."""
 
-    def __init__(self, plan: Plan, ledger: Ledger, holdings: Holdings) -> None:
+    def __init__(self, plan: Plan, ledger: Ledger, holdings: Holdings, person: str) -> None:
         self.plan = plan
-        self.caller = Caller(plan, ledger)
+        self.ledger = ledger
+        self.person = person
+        self.caller = self.browser()
         self.holdings = holdings
         self.hosts = range(len(plan.ports))
         self.deadline = time.monotonic() + plan.seconds
+
+    def browser(self) -> Caller:
+        return Caller(self.plan, self.ledger, self.person)
 
     def run(self) -> None:
         chance = random.Random(self.plan.seed)
@@ -54,8 +60,8 @@ class LastLook:
             list(pool.map(lambda errand: errand() if time.monotonic() < self.deadline else None, errands))
 
     def everything(self, host: int) -> None:
-        """Every kind of request at a host, whatever else there is."""
-        plan, caller = self.plan, self.caller
+        """Every kind of request at a host, whatever else there is, with a browser that nobody else uses."""
+        plan, caller = self.plan, self.browser()
         for number, client in enumerate(plan.clients):
             code = caller.authorize(host, number)
             bought = caller.redeem(host, client, code).document if code else {}
@@ -95,4 +101,4 @@ class LastLook:
 
 
 if __name__ == "__main__":
-    main(Plan.read(Path(sys.argv[1]).read_text()), Path(sys.argv[2]), sys.argv[3])
+    main(Plan.read(Path(sys.argv[1]).read_text()), Path(sys.argv[2]), int(sys.argv[3]))

@@ -47,7 +47,7 @@ class Thread:
     """One thread's errands."""
 
     def __init__(self, plan: Plan, ledger: Ledger, holdings: Holdings, number: int, stop: threading.Event) -> None:
-        self.caller = Caller(plan, ledger)
+        self.caller = Caller(plan, ledger, plan.people[number])
         self.plan = plan
         self.number = number % len(plan.clients)
         self.client = plan.clients[self.number]
