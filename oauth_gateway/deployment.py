@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import clock
 from .errors import ConfigurationError, StoreUnavailable
+from .forks import reset_in_children
 from .jwt_access_tokens import JwtAccessTokens
 from .keys import Keys
 from .naming import named
@@ -18,46 +22,105 @@ from .settings import Settings
 from .store import Store, open_store
 from .values import NAMED
 
+log = logging.getLogger("oauth_gateway")
+LOOK_SECONDS = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What all parts of a process share."""
+    """What all parts of a process share. Nothing is believed before `opening()` has returned once."""
 
     settings: Settings
     store: Store
     sealer: Sealer
     keys: Keys
     jwts: JwtAccessTokens
+    opening: Opening
+
+
+class Opening:
+    """The look at a database that comes before it is trusted: whether its schema, secret and issuer are ours.
+
+    A call returns where that is done, and raises StoreUnavailable where it cannot be yet; it is tried once a second.
+    """
+
+    def __init__(self, look: Callable[[], None]) -> None:
+        self._look = look
+        self.done = False
+        reset_in_children(self)
+        self.reset()
+
+    def reset(self) -> None:
+        self._lock = threading.Lock()
+        self._next = 0.0
+
+    def __call__(self) -> None:
+        if self.done:
+            return
+        if not self._lock.acquire(blocking=False):
+            raise StoreUnavailable("the database is being looked at for the first time")
+        try:
+            if not self.done and time.monotonic() < self._next:
+                raise StoreUnavailable("the database has not answered since this process started")
+            self._next = time.monotonic() + LOOK_SECONDS
+            self._look()
+            self.done = True
+        except ConfigurationError as error:  # for people it is too late, for requests it is not
+            log.error("the database cannot be used: %s", error)
+            raise StoreUnavailable(str(error)) from error
+        finally:
+            self._lock.release()
 
 
 def open_deployment(
-    settings: Settings, *, adopt_issuer: bool = False, look_only: bool = False, makes: bool = True
+    settings: Settings, *, adopt_issuer: bool = False, look_only: bool = False, makes: bool = True, patient: bool = False
 ) -> Deployment:
     """The prepared store, the sealer and the signing keys; raises ConfigurationError with what to do about it.
 
-    `look_only` makes and records nothing; without `makes` there must be a database already. Nothing stays open: a server that
-    forks its workers after this shares no connection with them.
+    `look_only` makes and records nothing; without `makes` there must be a database already. A `patient` one takes a database
+    that does not answer, and looks at it when it does. Nothing stays open: a server that forks its workers after this shares no
+    connection with them.
     """
     store = store_of(settings)
-    try:
+    patient = patient and has_secret(settings)  # without one nothing could be built yet
+
+    def place() -> None:
         if makes and not look_only:
             store.prepare()
         store.check()
-        sealer = Sealer(settings.secret or (_own_secret(settings.database, look_only or store.meta("secret") is not None),))
+
+    def look() -> None:
+        place()
         _recognise_secret(store, sealer, look_only)
         _recognise_issuer(store, settings, adopt_issuer, look_only)
-        keys = Keys(store, sealer, settings)
         if settings.signs and look_only:
             keys.public(clock.now())  # whether they open
         elif settings.signs:
             keys.prepare(clock.now())
+
+    try:
+        if not has_secret(settings):
+            place()
+        sealer = Sealer(settings.secret or (_own_secret(store, settings.database, look_only),))
+        keys = Keys(store, sealer, settings)
         jwts = JwtAccessTokens(settings, keys)
         sealer.signed = jwts.recognise
+        opening = Opening(look)
+        look()
+        opening.done = True
     except StoreUnavailable as error:
-        raise ConfigurationError(f"database: {store.place} cannot be used ({error})") from error
+        if not patient:
+            raise ConfigurationError(f"database: {store.place} cannot be used ({error})") from error
+        log.error("requests are answered with 503 until the database answers: %s", error)
     if settings.database != "sqlite://":
         store.close()
-    return Deployment(settings, store, sealer, keys, jwts)
+    return Deployment(settings, store, sealer, keys, jwts, opening)
+
+
+def has_secret(settings: Settings) -> bool:
+    """Whether the secret is known without asking the database."""
+    file = file_of(settings.database)
+    return bool(settings.secret) or (file is not None and Path(f"{file}.secret").exists())
 
 
 def store_of(settings: Settings) -> Store:
@@ -83,7 +146,7 @@ def file_of(database: object) -> Path | None:
     return Path(database.removeprefix("sqlite:///")).resolve()
 
 
-def _own_secret(database: str, known: bool) -> bytes:
+def _own_secret(store: Store, database: str, look_only: bool) -> bytes:
     """The secret beside a SQLite file, made once with mode 0600 whoever comes first; a random one for memory.
 
     Where the database knows one already, a missing file is not made anew: it would open nothing.
@@ -92,7 +155,8 @@ def _own_secret(database: str, known: bool) -> bytes:
     if file is None:
         return secrets.token_bytes(32)
     path = Path(f"{file}.secret")
-    if known and not path.exists():
+    known = not path.exists() and (look_only or store.meta("secret") is not None)
+    if known:
         raise ConfigurationError(f"secret: {path} is missing; restore it from a backup, the database is of no use without it")
     try:
         if not path.exists():

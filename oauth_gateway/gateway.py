@@ -58,7 +58,8 @@ class OAuthGateway:
     def _set_up(self, app: WSGIApplication | None, settings: Settings) -> None:
         self.app = app
         self.settings = settings
-        deployment = open_deployment(settings)
+        deployment = open_deployment(settings, patient=True)
+        self.opening = deployment.opening
         self.store = deployment.store
         self.server = AuthorizationServer(deployment, Events(subscribers(settings.events)))
         self.server.pages = Pages(settings, wrapped=app is not None)
@@ -76,6 +77,7 @@ class OAuthGateway:
             grace=settings.revocation,
             effective=lambda scopes: self.server.scopes.effective(scopes),
             forget_keys=deployment.keys.forget,
+            opening=deployment.opening,
         )
         self._cors = Cors(self.store)
         served = "metadata" in settings.features
@@ -127,7 +129,8 @@ class OAuthGateway:
     def _look(self, environ: Environ, place: tuple[str, str, str]) -> Any:
         """The answer where the request is not for the app, else None: it is then the guard's to decide."""
         _, mount, path = place
-        self.server.jobs.start()  # here and not earlier: by now whoever forks has forked
+        if self.opening.done:
+            self.server.jobs.start()  # here and not earlier: by now whoever forks has forked
         refusal = _refuse_outsiders(environ) if self._mounts is None else _WRONG_MOUNT
         if self._mounts and mount in self._mounts:
             refusal = None
@@ -162,6 +165,8 @@ class OAuthGateway:
             if exchange.method not in endpoint.methods:
                 allowed = ", ".join(sorted(endpoint.methods))
                 raise OAuthError("invalid_request", f"Use {allowed} here.", 405, headers=(("Allow", allowed),))
+            if not endpoint.always:
+                self.opening()
             answer = endpoint.handler(exchange)
         except OAuthError as error:
             if error.cause:

@@ -40,14 +40,15 @@ Handler = Callable[[Exchange], Any]  # an Answer, or any other WSGI application
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An exact path below the prefix; `people` says that errors there are pages,
-    `scripts` that those of public clients may read the answers."""
+    """An exact path below the prefix; `people` says that errors there are pages, `scripts` that those of public clients may
+    read the answers, `always` that it answers before the database was looked at."""
 
     path: str
     handler: Handler
     methods: frozenset[str]
     people: bool = False
     scripts: bool = False
+    always: bool = False
 
 
 class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[misc]
@@ -58,6 +59,7 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
         super().__init__(scopes_supported=list(settings.scopes) or None)
         self.settings = settings
         self.store = store
+        self.opening = deployment.opening
         self.sealer = sealer
         self.keys = deployment.keys
         self.jwts = deployment.jwts
@@ -95,17 +97,19 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
         people: bool = False,
         anywhere: bool = False,
         scripts: bool = False,
+        always: bool = False,
     ) -> None:
         """Answer `path` with `handler`, or with the registered endpoint of that name; the metadata names it as `member`.
 
         `people`: errors there are pages. `anywhere`: the prefix does not move the path. `scripts`: answers have CORS headers.
+        `always`: it answers also before the database was looked at.
         """
         name = handler
         answer = (lambda exchange: self.create_endpoint_response(name, exchange)) if isinstance(name, str) else name
         if not path.startswith("/") or (isinstance(name, str) and name not in self._endpoints):
             raise ValueError(f"endpoint {path!r}: write a path with a slash, and register_endpoint what {name!r} names first")
         place = path if anywhere else self.settings.prefix + path
-        self.endpoints[place] = Endpoint(path, answer, frozenset(methods.split()), people, scripts)
+        self.endpoints[place] = Endpoint(path, answer, frozenset(methods.split()), people, scripts, always)
         if member:
             self.members[member] = path
 
@@ -154,6 +158,7 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
         """From an Exchange of ours, from a WebOb request, or as it is."""
         if isinstance(request, AuthorizationRequest):
             return request
+        self.opening()
         exchange = self.exchange_of(request)
         if exchange.method == "POST":
             return AuthorizationRequest(exchange, exchange.form(), exchange.environ.get("PATH_INFO", ""))

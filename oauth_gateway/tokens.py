@@ -32,7 +32,7 @@ class Tokens:
 
     `audience` is the only one accepted; `grace` is None for strict revocation, which asks for the epoch at every request, else
     the seconds for which remembered tokens are trusted after the store was last asked. `effective` adds what scopes imply,
-    `forget_keys` is called when a signing key was changed.
+    `forget_keys` is called when a signing key was changed, `opening` before the store is asked at all.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Tokens:
         grace: int | None,
         effective: Callable[[frozenset[str]], frozenset[str]] = frozenset,
         forget_keys: Callable[[], None] = lambda: None,
+        opening: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._sealer = sealer
@@ -55,6 +56,7 @@ class Tokens:
         self._grace = grace
         self._effective = effective
         self._forget_keys = forget_keys
+        self._opening = opening
         self._watch_seconds = WATCH_SECONDS if grace is None else min(WATCH_SECONDS, store.poll, grace / 2)
         reset_in_children(self)
         self.reset()
@@ -106,6 +108,7 @@ class Tokens:
         self._watch_due = now + self._watch_seconds
         self._asking = True
         try:
+            self._opening()
             if self._store.watch():
                 self._applied = None  # a commit whose epoch may have been lost: read the feed
             epoch = self._epoch()

@@ -214,6 +214,33 @@ def test_an_answer_to_a_commit_that_is_lost_is_never_asked_for_again(postgresql:
     world.gateway.store.close()
 
 
+def test_a_process_that_starts_while_the_database_is_away_serves_once_it_is_back(service: Service) -> None:
+    """One that ended instead would take its gunicorn with it, and nobody would start that again."""
+    world = open_world(service.url())
+    token = world.machine_token()
+    world.gateway.store.close()
+    service.stop()
+    started = time.monotonic()
+    late, stranger = OtherGateway(world), OtherGateway(world, secret="another secret, also of 32 bytes!")
+    assert time.monotonic() - started < 2 * BOUND
+    for gateway in (late, stranger):
+        assert gateway.call(token) == 503
+        assert gateway.call("garbage") == 401 and gateway.call(None, "/public/x") == 200
+        assert gateway.call(None, "/.well-known/oauth-authorization-server") == 503
+        assert gateway.call(None, "/token/health/live") == 200 and gateway.call(None, "/token/health/ready") == 503
+    service.start()
+    started = time.monotonic()
+    while late.call(token) != 200:
+        assert time.monotonic() < started + SOON
+        time.sleep(0.05)
+    assert late.call(None, "/token/health/ready") == 200
+    time.sleep(1.1)  # until it looks again
+    assert stranger.call(token) in (401, 503), "its secret is not the database's"
+    assert stranger.call(None, "/token/health/ready") == 503 and stranger.call(None, "/authorize/login") == 503
+    late.close()
+    stranger.close()
+
+
 # -- revocation everywhere
 
 
@@ -273,7 +300,7 @@ def test_a_duration_is_how_long_a_cache_trusts_itself_without_an_answer(service:
 class OtherGateway:
     """On the same database, as in another process on another host."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, secret: str = SECRET) -> None:
         from oauth_gateway import OAuthGateway
 
         from .conftest import RecordingApp, send
@@ -281,12 +308,19 @@ class OtherGateway:
         known = world.gateway.settings
         revocation = "strict" if known.revocation is None else known.revocation
         self.gateway = OAuthGateway(
-            RecordingApp(), issuer=world.base, database=known.database, secret=SECRET, revocation=revocation
+            RecordingApp(),
+            issuer=world.base,
+            database=known.database,
+            secret=secret,
+            revocation=revocation,
+            features="default health",
+            routes=["* /public/** public"],
         )
         self._send = send
 
-    def call(self, token: str) -> int:
-        answer = self._send(self.gateway, "GET", "/thing", headers={"Authorization": f"Bearer {token}"})
+    def call(self, token: str | None, path: str = "/thing") -> int:
+        headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
+        answer = self._send(self.gateway, "GET", path, headers=headers)
         return int(answer.status_code)
 
     def close(self) -> None:

@@ -17,9 +17,6 @@ class Killed(BaseException):
     """The worker is gone: nothing after this line happens."""
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a repeated revocation of a refresh token changes no epoch where its grant has ended already"
-)
 def test_a_revocation_that_is_repeated_after_its_worker_died_is_heard_by_all_once_answered(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,8 @@ def serve(arguments: argparse.Namespace) -> None:
     def describe_it() -> str:
         loaded = load()
         used = gateway_in(loaded) or loaded
+        if not used.opening.done:
+            raise ConfigurationError(f"database: {used.store.place} does not answer; start it first")
         return f"{used.store.place}, {used.settings.issuer or 'this machine only (no issuer is set)'}"
 
     try_bind(arguments.bind)

@@ -57,5 +57,5 @@ def install(server: AuthorizationServer) -> None:
             raise OAuthError("temporarily_unavailable", "", 503, headers=(("Retry-After", "1"),))
         return json_answer(200, {"status": "ready"})
 
-    server.endpoint("/token/health/live", live, methods="GET HEAD")
+    server.endpoint("/token/health/live", live, methods="GET HEAD", always=True)
     server.endpoint("/token/health/ready", ready, methods="GET HEAD")

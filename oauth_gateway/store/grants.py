@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, select, update
+from sqlalchemy.exc import IntegrityError
 
 from ..models import AuthorizationCode, Consent, Grant, StoredToken, public_id
 from . import NewToken, Outcome, Purchase, Redemption, rows
@@ -78,16 +79,19 @@ class Grants(Part):
         """Store grant, code or tokens and a new consent together: WON, REPLAYED where this decision was stored before,
         GONE where the login session that it was made in has ended.
         """
-        with self.database.write() as connection:
-            if record.session is not None:
-                living = select(session.c.sid).where(session.c.user_id == record.user_id, session.c.sid == record.session)
-                if connection.execute(living.with_for_update(read=True)).first() is None:
-                    return Outcome.GONE
-            if not add_row(connection, grant, rows.grant_values(record)):
-                return Outcome.REPLAYED
-            if agreed is not None:
-                connection.execute(consent.insert().values(rows.consent_values(agreed)))
-            rows.insert(connection, tokens)
+        try:
+            with self.database.write() as connection:
+                if record.session is not None:
+                    living = select(session.c.sid).where(session.c.user_id == record.user_id, session.c.sid == record.session)
+                    if connection.execute(living.with_for_update(read=True)).first() is None:
+                        return Outcome.GONE
+                if not add_row(connection, grant, rows.grant_values(record)):
+                    return Outcome.REPLAYED
+                if agreed is not None:
+                    connection.execute(consent.insert().values(rows.consent_values(agreed)))
+                rows.insert(connection, tokens)
+        except IntegrityError:
+            return Outcome.REPLAYED  # its grant went with a client or person, its code is still there
         return Outcome.WON
 
     def code(self, number: int, digest: bytes, *, dormant: bool = False) -> AuthorizationCode | None:
