@@ -1,4 +1,4 @@
-"""What many rows, a purge and many remembered tokens cost: `python benchmarks/scale.py memory`.
+"""What many rows, a purge and many remembered tokens cost: `python benchmarks/scale.py [sizes] [purge] [memory]`.
 
 Each part writes its section of benchmarks/SCALE.md.
 """
@@ -8,10 +8,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from benchmarks import scale_memory
+from benchmarks import scale_memory, scale_purge, scale_sizes
 from benchmarks.run import write
 
-PARTS = {"memory": ("Memory of remembered tokens", scale_memory.main)}
+PARTS = {
+    "sizes": ("Rows", scale_sizes.main),
+    "purge": ("A purge beside", scale_purge.main),
+    "memory": ("Memory of remembered tokens", scale_memory.main),
+}
 
 
 def main() -> None:
