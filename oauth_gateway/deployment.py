@@ -77,12 +77,10 @@ def open_deployment(
 ) -> Deployment:
     """The prepared store, the sealer and the signing keys; raises ConfigurationError with what to do about it.
 
-    `look_only` makes and records nothing; without `makes` there must be a database already. A `patient` one takes a database
-    that does not answer, and looks at it when it does. Nothing stays open: a server that forks its workers after this shares no
-    connection with them.
+    `look_only` makes and records nothing; without `makes` there must be a database already; `patient` takes one that does not
+    answer, and looks at it when it does. Nothing stays open: who forks after this shares no connection with the children.
     """
     store = store_of(settings)
-    patient = patient and has_secret(settings)  # without one nothing could be built yet
 
     def place() -> None:
         if makes and not look_only:
@@ -109,7 +107,7 @@ def open_deployment(
         look()
         opening.done = True
     except StoreUnavailable as error:
-        if not patient:
+        if not patient or not has_secret(settings):
             raise ConfigurationError(f"database: {store.place} cannot be used ({error})") from error
         log.error("requests are answered with 503 until the database answers: %s", error)
     if settings.database != "sqlite://":

@@ -142,8 +142,7 @@ def prefix(value: Any) -> str:
 
 
 def database(value: Any) -> Any:
-    """An address, a store, or MODULE:NAME of a callable that gives one."""
-    if hasattr(value, "redeem"):
+    if hasattr(value, "redeem"):  # a store
         return value
     text = plain(value)
     if text == "sqlite://" or _DATABASE.match(text) or NAMED.fullmatch(text):
