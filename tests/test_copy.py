@@ -122,6 +122,7 @@ def test_what_could_go_wrong_is_one_line(clock: Clock, tmp_path: Path, capsys: p
         (["--from", f"sqlite:///{tmp_path}/none.db", "--to", other], "there is none at"),
         (["--from", "oracle://x", "--to", other], "database = 'oracle://x': must be"),
         (["--from", one, "--to", "postgresql://u:hidden@127.0.0.1:1/x"], "did not answer"),
+        (["--from", one, "--to", "mysql://u:hidden@127.0.0.1:port/x"], "the address cannot be read"),
     ]:
         assert main(["copy", *arguments]) == 1
         error = capsys.readouterr().err

@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import settings as doors
 from ..deployment import file_of, store_of
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, StoreUnavailable
 from ..settings import Settings
 from ..store import Store
 from ..store.kinds import KIND, Key, Record
@@ -97,8 +97,8 @@ def differences(kind: str, source: Store, target: Store) -> Iterator[Difference]
 
 def _copy(kind: str, source: Store, target: Store) -> int:
     """How many records had to be changed. What is gone here goes there first: its names may have been given again."""
-    changed, total = 0, source.size(kind)
-    if target.size(kind):
+    changed, total = 0, _size(kind, source)
+    if target.dump(kind, limit=1):
         gone = [key for key, here, _ in differences(kind, source, target) if here is None]
         for start in range(0, len(gone), BATCH):
             target.unload(kind, gone[start : start + BATCH])
@@ -115,6 +115,14 @@ def _copy(kind: str, source: Store, target: Store) -> int:
     changed += len(batch)
     _progress(kind, changed, total, end=True)
     return changed
+
+
+def _size(kind: str, store: Store) -> int:
+    """For the bar only: a database that does not want to count so many rows is copied all the same."""
+    try:
+        return store.size(kind)
+    except StoreUnavailable:
+        return 0
 
 
 def _progress(kind: str, done: int, total: int, *, end: bool = False) -> None:

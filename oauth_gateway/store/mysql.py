@@ -48,7 +48,7 @@ class MySQL(ServerDatabase):
 
     def lock_schema(self, connection: Connection) -> None:
         driver: Any = connection.connection.driver_connection
-        driver._read_timeout = SCHEMA_SECONDS + 5
+        driver._read_timeout = None  # a change may take its time
         found = connection.execute(text(f"SELECT GET_LOCK(CONCAT('oauth_gateway.', DATABASE()), {SCHEMA_SECONDS})")).scalar()
         if found != 1:
             raise StoreUnavailable(f"{self.place}: another process has been changing the schema for {SCHEMA_SECONDS} s")

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, inspect, select, text, update
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.pool import QueuePool
 
@@ -42,7 +42,13 @@ class ServerDatabase:
     durability: tuple[tuple[str, str, str], ...] = ()  # a variable, the statement that reads it, the values that keep commits
 
     def __init__(self, address: str) -> None:
-        url = make_url(address)
+        try:
+            url = make_url(address)
+        except (ArgumentError, ValueError):
+            raise ConfigurationError(
+                "database: the address cannot be read; write SERVER://USER:PASSWORD@HOST:PORT/NAME, and everything but letters"
+                " and digits of the password percent-encoded"
+            ) from None
         self.url = url.set(drivername=self.drivername)
         self.place = url.set(password=None, query={}).render_as_string()
         pool = {"poolclass": QueuePool, "pool_size": MOST_CONNECTIONS, "max_overflow": 0, "pool_timeout": POOL_SECONDS}
