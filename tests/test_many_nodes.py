@@ -167,6 +167,8 @@ def test_both_nodes_restart_one_after_the_other_without_a_failed_request(deploye
         for node in deployed.nodes:
             with deployed.without(node):
                 seen.clear()
+                wait(lambda: seen, "what it still had in hand was answered")
+                seen.clear()
                 node.stop()
                 node.start()
                 node.wait_until_ready()
@@ -189,4 +191,5 @@ def test_a_database_that_is_away_is_the_gateway_s_503_and_costs_no_node(deployed
         deployed.database.start()
     for node in deployed.nodes:
         node.wait_until_ready()
-    assert {node_of(front, token) for _ in range(10)} == {str(node.port) for node in deployed.nodes}
+    both = {str(node.port) for node in deployed.nodes}
+    wait(lambda: {node_of(front, token) for _ in range(10)} == both, "both have their share again")
