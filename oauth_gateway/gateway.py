@@ -16,6 +16,7 @@ from .errors import OAuthError, StepUpRequired, StoreUnavailable
 from .events import Events, subscribers
 from .exchange import Answer, Environ, Exchange, StartResponse, error_answer, unavailable
 from .features import INSTALL
+from .forks import settle
 from .guard import IDENTITY, Guard
 from .pages import Pages
 from .refusals import Refusals, prefers_page
@@ -129,6 +130,7 @@ class OAuthGateway:
     def _look(self, environ: Environ, place: tuple[str, str, str]) -> Any:
         """The answer where the request is not for the app, else None: it is then the guard's to decide."""
         _, mount, path = place
+        settle()
         if self.opening.done:
             self.server.jobs.start()  # here and not earlier: by now whoever forks has forked
         refusal = _refuse_outsiders(environ) if self._mounts is None else _WRONG_MOUNT

@@ -234,6 +234,7 @@ EXAMPLES = {
     "django sync": ["-c", f"{ROOT}/gunicorn.conf.py", "-k", "sync", "examples.django_app:app"],
     "pyramid": ["--paste", "pyramid.ini", "-c", f"{ROOT}/gunicorn.conf.py"],
     "flask gevent": ["-c", f"{ROOT}/gunicorn.conf.py", "-k", "gevent", "examples.flask_app:app"],
+    "flask gevent preloaded": ["-c", f"{ROOT}/gunicorn.conf.py", "-k", "gevent", "--preload", "examples.flask_app:app"],
 }
 
 

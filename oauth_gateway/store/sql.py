@@ -21,7 +21,7 @@ from .work import Work
 FEED_KEPT = 10_000  # entries; a process that slept through more of them drops its whole cache
 RETENTION = 86_400  # seconds that a redeemed token or an ended grant is kept so that its replay is still recognised
 WALK = 1000  # rows of the token table that one purge looks at
-BATCH = 1000  # rows that a sweep deletes at once
+BATCH = 250  # rows that a sweep deletes at once
 PAGE = 10_000  # rows that it reads at once
 
 
