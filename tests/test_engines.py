@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,13 +9,13 @@ import pytest
 
 from oauth_gateway.errors import ConfigurationError
 from oauth_gateway.models import Client
-from oauth_gateway.store import NewToken, Purchase, Store, open_store
+from oauth_gateway.store import Store, open_store
 from oauth_gateway.testing import NOW, StoreContract
 
 from .conftest import ENGINES
 from .engines import FRESH
+from .processes import at_once, fork, prepare, race_for_one_code
 
-fork = multiprocessing.get_context("fork")
 SERVERS = [name for name in FRESH if name in ENGINES and name != "redis"]  # which has a file of its own
 
 
@@ -41,53 +40,15 @@ class TestContract(StoreContract):
         return store
 
 
-def _redeem(url: str, number: int, token: NewToken, start: Any, results: Any) -> None:
-    store = open_store(url)
-    start.wait()
-    results.put(store.redeem(number, Purchase((token,)), NOW).outcome.value)
-
-
 def test_processes_racing_for_one_code_have_one_winner(url: str) -> None:
-    """A070"""
-    contract, store = StoreContract(), open_store(url)
-    store.prepare()
-    client, _, grant, code = contract.a_grant(store)
-    tokens = [contract.a_token(client, grant_id=grant.id) for _ in range(4)]
-    start, results = fork.Event(), fork.Queue()
-    workers = [fork.Process(target=_redeem, args=(url, code.number, token, start, results)) for token in tokens]
-    for worker in workers:
-        worker.start()
-    start.set()
-    outcomes = sorted(results.get(timeout=30) for _ in workers)
-    for worker in workers:
-        worker.join()
-    assert outcomes == ["replayed", "replayed", "replayed", "won"]
-    assert sum(contract.found(store, token) for token in tokens) == 1
-    store.close()
-
-
-def _prepare(url: str, start: Any, results: Any) -> None:
-    start.wait()
-    try:
-        store = open_store(url)
-        store.prepare()
-        results.put(store.changes(0).head)
-    except Exception as error:
-        results.put(repr(error))
+    race_for_one_code(url)
 
 
 @pytest.mark.parametrize("engine", SERVERS)
 def test_several_processes_may_start_on_a_new_database_at_once(engine: str) -> None:
     """A101"""
     url = FRESH[engine](keep_tables=False)
-    start, results = fork.Event(), fork.Queue()
-    workers = [fork.Process(target=_prepare, args=(url, start, results)) for _ in range(6)]
-    for worker in workers:
-        worker.start()
-    start.set()
-    assert [results.get(timeout=60) for _ in workers] == [0] * 6
-    for worker in workers:
-        worker.join()
+    assert at_once(*[lambda: prepare(url)] * 6) == [0] * 6
 
 
 def test_a_forked_child_uses_no_connection_of_its_parent(url: str) -> None:

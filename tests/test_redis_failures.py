@@ -16,6 +16,7 @@ from oauth_gateway.testing import NOW, StoreContract, race
 from oauth_gateway.testing.parts import sealer
 from oauth_gateway.tokens import Tokens
 
+from .processes import race_for_one_code
 from .redis_server import Between, RedisServer, Refusing
 
 fork = multiprocessing.get_context("fork")
@@ -73,25 +74,8 @@ def again(call: Any, seconds: float = 10) -> Any:
             time.sleep(0.05)
 
 
-def _redeem(url: str, number: int, token: NewToken, start: Any, results: Any) -> None:
-    store = open_store(url)
-    start.wait()
-    results.put(store.redeem(number, Purchase((token,)), NOW).outcome.value)
-
-
-def test_processes_racing_for_one_code_have_one_winner(server: RedisServer, store: Store) -> None:
-    client, _, grant, code = contract.a_grant(store)
-    tokens = [contract.a_token(client, grant_id=grant.id) for _ in range(4)]
-    start, results = fork.Event(), fork.Queue()
-    workers = [fork.Process(target=_redeem, args=(server.address, code.number, token, start, results)) for token in tokens]
-    for worker in workers:
-        worker.start()
-    start.set()
-    outcomes = sorted(results.get(timeout=30) for _ in workers)
-    for worker in workers:
-        worker.join()
-    assert outcomes == ["replayed", "replayed", "replayed", "won"]
-    assert sum(contract.found(store, token) for token in tokens) == 1
+def test_processes_racing_for_one_code_have_one_winner(server: RedisServer) -> None:
+    race_for_one_code(server.address)
 
 
 def test_what_was_answered_survives_a_kill_of_the_server(server: RedisServer, store: Store) -> None:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from oauth_gateway.errors import ConfigurationError, StoreUnavailable
 from oauth_gateway.models import Client
-from oauth_gateway.store import NewToken, Purchase, Store, open_store
-from oauth_gateway.testing import NOW, StoreContract
+from oauth_gateway.store import Store, open_store
+from oauth_gateway.testing import StoreContract
 
-fork = multiprocessing.get_context("fork")
+from .processes import at_once, fork, prepare, race_for_one_code
 
 
 class TestFile(StoreContract):
@@ -37,52 +35,14 @@ class TestMemory(StoreContract):
         return store
 
 
-def _redeem(url: str, number: int, token: NewToken, start: Any, results: Any) -> None:
-    store = open_store(url)
-    start.wait()
-    results.put(store.redeem(number, Purchase((token,)), NOW).outcome.value)
-
-
 def test_processes_racing_for_one_code_have_one_winner(tmp_path: Path) -> None:
-    contract = TestFile()
-    contract.folder = tmp_path
-    store = contract.store()
-    client, _, grant, code = contract.a_grant(store)
-    tokens = [contract.a_token(client, grant_id=grant.id) for _ in range(4)]
-    start, results = fork.Event(), fork.Queue()
-    url = f"sqlite:///{tmp_path / 'contract.db'}"
-    workers = [fork.Process(target=_redeem, args=(url, code.number, token, start, results)) for token in tokens]
-    for worker in workers:
-        worker.start()
-    start.set()
-    outcomes = sorted(results.get(timeout=30) for _ in workers)
-    for worker in workers:
-        worker.join()
-    assert outcomes == ["replayed", "replayed", "replayed", "won"]
-    assert sum(contract.found(store, token) for token in tokens) == 1
-
-
-def _prepare(url: str, start: Any, results: Any) -> None:
-    start.wait()
-    try:
-        store = open_store(url)
-        store.prepare()
-        results.put(store.changes(0).head)
-    except Exception as error:
-        results.put(repr(error))
+    race_for_one_code(f"sqlite:///{tmp_path / 'contract.db'}")
 
 
 def test_several_processes_may_start_on_a_new_database_at_once(tmp_path: Path) -> None:
     """A101"""
-    start, results = fork.Event(), fork.Queue()
     url = f"sqlite:///{tmp_path / 'new.db'}"
-    workers = [fork.Process(target=_prepare, args=(url, start, results)) for _ in range(6)]
-    for worker in workers:
-        worker.start()
-    start.set()
-    assert [results.get(timeout=30) for _ in workers] == [0] * 6
-    for worker in workers:
-        worker.join()
+    assert at_once(*[lambda: prepare(url)] * 6) == [0] * 6
 
 
 def _write_forever(url: str, number: int) -> None:
