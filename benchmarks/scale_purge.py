@@ -45,12 +45,14 @@ class Load:
 
 
 def main() -> list[str]:
-    rates = ", ".join(f"{rate} {kind}" for kind, rate in RATES.items())
+    load = os.getloadavg()[0]
+    rates = ", ".join(f"{rate} of *{kind}*" for kind, rate in RATES.items())
     lines = [
         f"`python benchmarks/scale.py purge`: {EXPIRED:,} expired rows and {ALIVE:,} living ones; gunicorn with 2 workers of",
-        f"4 threads, `oauth-gateway purge` as a process of its own, one process that sends at fixed rates (a second: {rates}),",
-        f"each on a new connection; {os.cpu_count()} cores for all of them and the database. Milliseconds; without the purge:",
-        f"{SECONDS} seconds before and {SECONDS} after it.",
+        "4 threads, `oauth-gateway purge` as a process of its own, one process that sends at fixed rates, each request on a",
+        f"new connection, a second {rates}.",
+        f"Milliseconds from the connection to the end of the answer; {os.cpu_count()} cores for all of them and the database;",
+        f"without the purge: {SECONDS} seconds before it and as many after it. The machine's load beside all this: {load:.1f}.",
         "",
         "| engine | what | p50 without | p99 without | p50 with | p99 with | longest with | not answered |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",

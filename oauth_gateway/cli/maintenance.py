@@ -12,6 +12,7 @@ from ..deployment import file_of, store_of
 from .context import Context, settings_of, show
 
 GIVEN_WAY = 3  # times as long as a batch of the purge took do others have the database to themselves
+LONGEST_PAUSE = 0.5  # seconds
 
 
 def add(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -45,6 +46,6 @@ def purge(arguments: argparse.Namespace) -> None:
     removed, started = 0, time.monotonic()
     for batch in Context(arguments).store.sweep(clock.now()):
         removed += batch
-        time.sleep(GIVEN_WAY * (time.monotonic() - started))
+        time.sleep(min(LONGEST_PAUSE, GIVEN_WAY * (time.monotonic() - started)))
         started = time.monotonic()
     show(arguments, {"removed": removed}, [f"{removed} expired rows removed"])

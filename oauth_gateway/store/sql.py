@@ -180,10 +180,13 @@ class SqlStore(Registry, Grants, Logins, Work, Transfer):
                     left[place] = True
         dead = [number for number, has_some in zip(old, left, strict=True) if not has_some]
         for start in range(0, len(dead), BATCH):
-            with self.database.write() as connection:
-                yield connection.execute(delete(grant).where(grant.c.id.in_(dead[start : start + BATCH]))).rowcount
+            yield self._delete_at_once(grant, grant.c.id.in_(dead[start : start + BATCH]))
+        yield self._delete_at_once(consent, consent.c.revoked < now - RETENTION)
+
+    def _delete_at_once(self, table: Table, which: ColumnElement[bool]) -> int:
+        """In a transaction of its own: none is left open while whoever sweeps does something else."""
         with self.database.write() as connection:
-            yield connection.execute(delete(consent).where(consent.c.revoked < now - RETENTION)).rowcount
+            return connection.execute(delete(table).where(which)).rowcount
 
     def _walk(self, query: Select[Any], key: ColumnElement[int]) -> Iterator[Row[Any]]:
         """All rows in the order of `key`, read in pages: no statement lasts longer for more rows."""
