@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from time import monotonic
 from collections.abc import Callable
+from time import monotonic
 from typing import TypeVar
 
 from .errors import StoreUnavailable
