@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import TypeVar
 
 from .errors import StoreUnavailable
@@ -71,15 +72,16 @@ class Tokens:
         self._alike: dict[object, object] = {}
         self._applied: bytes | None = None
         self._position = -1
-        self._watch_due = 0.0
+        self._watch_due = self._watch_by = 0.0
         self._trusted_until = 0.0
+        self._trusted_by = 0.0  # the same by a clock that nobody sets: `now` stands still after a step back
 
     def find(self, header: str, now: float) -> Token | None:
         """The living token in `header`, an Authorization value that starts with the Bearer scheme, or None.
 
         Raises StoreUnavailable where that cannot be said.
         """
-        if now >= self._watch_due or self._epoch() != self._applied:
+        if now >= self._watch_due or monotonic() >= self._watch_by or self._epoch() != self._applied:
             self._follow(now)
         token = self._hits.get(header)
         if token is not None and token.expires_at > now:
@@ -92,7 +94,7 @@ class Tokens:
 
     def _follow(self, now: float) -> None:
         """Apply what was revoked since; now and then also look whether the database is still the same."""
-        trusted = self._grace is not None and now < self._trusted_until
+        trusted = self._grace is not None and now < self._trusted_until and monotonic() < self._trusted_by
         if trusted and self._asking:
             return  # another thread is: a store that is slow holds up one of them, while there is trust left
         with self._lock:
@@ -100,12 +102,13 @@ class Tokens:
                 self._look(now)
             except StoreUnavailable:
                 self._watch_due, self._applied, self._position = 0.0, None, -1  # what comes back may be another database
-                if self._grace is None or now >= self._trusted_until:
+                if self._grace is None or now >= self._trusted_until or monotonic() >= self._trusted_by:
                     self._drop()
                     raise
 
     def _look(self, now: float) -> None:
-        self._watch_due = now + self._watch_seconds
+        began = monotonic()
+        self._watch_due, self._watch_by = now + self._watch_seconds, began + self._watch_seconds
         self._asking = True
         try:
             self._opening()
@@ -117,7 +120,7 @@ class Tokens:
         finally:
             self._asking = False
         if self._grace is not None:
-            self._trusted_until = now + self._grace
+            self._trusted_until, self._trusted_by = now + self._grace, began + self._grace
 
     def _apply(self, epoch: bytes) -> None:
         changes = self._store.changes(self._position)

@@ -13,7 +13,7 @@ from ..models import Party, Session, public_id
 from ..sealing import new_number
 from . import Ended
 from .part import Part
-from .schema import REALM, grant, job, session
+from .schema import REALM, feed, grant, job, session
 
 _SESSION = select(session).where(session.c.realm == REALM)
 
@@ -36,6 +36,8 @@ class Logins(Part):
         """
         values = {**asdict(record), "amr": " ".join(record.amr), "realm": REALM}
         with self.database.write() as connection:
+            # a revocation in hand ends first: it has not seen this session, nor the caller what it changed
+            connection.execute(select(feed.c.head).where(feed.c.realm == REALM).with_for_update(read=True))
             if replacing is not None:
                 old = delete(session).where(session.c.digest == replacing, session.c.sid == record.sid)
                 if connection.execute(old).rowcount != 1:

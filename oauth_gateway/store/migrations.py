@@ -48,6 +48,7 @@ def create(database: Database) -> None:
     """Make the tables where none is there; safe when several processes start at once."""
     with database.changing_the_schema() as connection:
         if database.version(connection) == 0:
+            meta.create(connection, checkfirst=True)  # first: it says whose the others are, should this be interrupted
             metadata.create_all(connection)
             _set_oldest(connection, VERSION)
             database.set_version(connection, VERSION)

@@ -46,8 +46,12 @@ class Pulse:
         try:
             if self._asked == before:
                 self._asked += 1
+                connection, self._connection = self._connection, None
+                self._answer = StoreUnavailable(
+                    "the question was interrupted"
+                )  # for those who wait, where this thread is killed
                 try:
-                    self._connection, self._answer = self._ask(self._connection)
+                    self._connection, self._answer = self._ask(connection)
                 except StoreUnavailable as error:
                     self._connection, self._answer = None, error
             answer = self._answer

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, delete, exists, or_, select, tuple_, update
 
 from . import Changes, Count, Store, migrations
-from .database import Database, add_row, rerun
+from .database import Database, Interrupted, add_row, rerun
 from .grants import Grants
 from .logins import Logins
 from .registry import Registry
@@ -121,7 +121,9 @@ class SqlStore(Registry, Grants, Logins, Work, Transfer):
             connection.execute(delete(counter).where(*where, counter.c.expires <= now))
             first = {"realm": REALM, "space": space, "key": key, "value": max(amount, 0), "expires": now + window}
             if not add_row(connection, counter, first):
-                connection.execute(update(counter).where(*where).values(value=counter.c.value + amount))
+                more = update(counter).where(*where).values(value=counter.c.value + amount)
+                if connection.execute(more).rowcount != 1:
+                    raise Interrupted("the counter was forgotten meanwhile")
             row = connection.execute(select(counter.c.value, counter.c.expires).where(*where)).one()
         return Count(row.value, max(1, round(row.expires - now)))
 
