@@ -20,6 +20,7 @@ from .naming import named
 from .sealing import Sealer
 from .settings import Settings
 from .store import Store, open_store
+from .store.kinds import COPIED
 from .values import NAMED
 
 log = logging.getLogger("oauth_gateway")
@@ -90,6 +91,8 @@ def open_deployment(
     def look() -> None:
         place()
         _recognise_secret(store, sealer, look_only)
+        if not look_only and store.meta(COPIED):
+            store.set_meta(COPIED, "", replace=True)  # from here on it is a deployment of its own
         _recognise_issuer(store, settings, adopt_issuer, look_only)
         if settings.signs and look_only:
             keys.public(clock.now())  # whether they open

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,7 +15,7 @@ from ..deployment import file_of, store_of
 from ..errors import ConfigurationError, StoreUnavailable
 from ..settings import Settings
 from ..store import Store
-from ..store.kinds import KIND, Key, Record
+from ..store.kinds import COPIED, KIND, Key, Record
 from .context import read_settings, records, show
 
 BATCH = 500
@@ -32,6 +33,7 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--from", dest="source", metavar="URL", required=True, help="the database to copy; it is only read")
     command.add_argument("--to", dest="target", metavar="URL", required=True, help="the database to fill")
+    command.add_argument("--replace", action="store_true", help="even if --to has been used since: what it has is lost")
     command.set_defaults(run=copy)
 
 
@@ -46,7 +48,7 @@ def copy(arguments: argparse.Namespace) -> int:
     with closing(source), closing(target):
         source.check()
         target.prepare()
-        _refuse_another(source, target)
+        _refuse_another(source, target, replaces=arguments.replace)
         copied = {kind: _copy(kind, source, target) for kind in KIND if kind not in ("feed", "change")}
         target.load("feed", source.dump("feed"))
         wrong = {kind: sum(1 for _ in differences(kind, source, target)) for kind in copied}
@@ -68,12 +70,20 @@ def _store(settings: Settings, url: str) -> Store:
     return store_of(replace(settings, database=checked.database, secret=checked.secret))
 
 
-def _refuse_another(source: Store, target: Store) -> None:
-    """A database that serves others must not be made into a copy."""
+def _refuse_another(source: Store, target: Store, *, replaces: bool) -> None:
+    """A database that serves others, or has been used since it was filled, must not be made into a copy."""
     for name in ("secret", "issuer"):
         here, there = source.meta(name), target.meta(name)
         if there is not None and there != here:
             raise ConfigurationError(f"copy: {target.place} belongs to another deployment ({name} differs); name an empty one")
+    before, mark = target.meta(COPIED), secrets.token_hex(16)
+    target.set_meta(COPIED, mark, replace=True)
+    if source.meta(COPIED) == mark:  # under another name
+        target.set_meta(COPIED, before or "", replace=True)
+        raise ConfigurationError("copy: --from and --to are the same database")
+    if not before and not replaces and any(target.dump(kind, limit=1) for kind in ("client", "user", "token")):
+        target.set_meta(COPIED, "", replace=True)
+        raise ConfigurationError(f"copy: {target.place} has been used; name an empty one, or say --replace to lose what it has")
 
 
 def differences(kind: str, source: Store, target: Store) -> Iterator[Difference]:

@@ -16,6 +16,7 @@ Key = tuple[Any, ...]
 
 REALM = ""  # the only realm so far
 RETENTION = 86_400  # seconds that a code, refresh token or grant outlives its end, so that a replay is still recognised
+COPIED = "records.copy"  # in meta: this database was filled by a copy and has not been used since; it is in no dump
 FEED_KEPT = 10_000  # entries; a process that slept through more of them drops its whole cache
 
 

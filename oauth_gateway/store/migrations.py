@@ -50,6 +50,8 @@ def create(database: Database) -> None:
         if database.version(connection) == 0:
             meta.create(connection, checkfirst=True)  # first: it says whose the others are, should this be interrupted
             metadata.create_all(connection)
+            for index in [index for table in metadata.sorted_tables for index in table.indexes]:
+                index.create(connection, checkfirst=True)  # a table of an interrupted start may lack some
             _set_oldest(connection, VERSION)
             database.set_version(connection, VERSION)
 

@@ -18,6 +18,7 @@ SCHEMA_SECONDS = 120
 
 class MySQL(ServerDatabase):
     drivername = "mysql+pymysql"
+    epoch_query = "SELECT epoch, @@global.read_only FROM oauth_feed WHERE realm = ''"
     durability = (("innodb_flush_log_at_trx_commit", "SELECT @@innodb_flush_log_at_trx_commit", "1"),)
 
     def connect(self) -> Any:
@@ -38,6 +39,8 @@ class MySQL(ServerDatabase):
         with connection.cursor() as cursor:
             cursor.execute(self.epoch_query)
             row = cursor.fetchone()
+        if row and row[1]:  # it keeps its connections when it becomes a replica, which may not know what was revoked
+            raise StoreUnavailable(f"{self.place} takes no writes: it is a replica now")
         return b"%d" % row[0] if row else b""
 
     def is_passing(self, error: DBAPIError) -> bool:

@@ -53,6 +53,7 @@ class ServerDatabase:
         self.place = url.set(password=None, query={}).render_as_string()
         pool = {"poolclass": QueuePool, "pool_size": MOST_CONNECTIONS, "max_overflow": 0, "pool_timeout": POOL_SECONDS}
         common: dict[str, Any] = {**pool, "pool_use_lifo": True, "pool_reset_on_return": None, "creator": self._creator}
+        common["hide_parameters"] = True  # they are digests and sealed answers, and an error may be logged
         self._readers = create_engine(self.url, isolation_level="AUTOCOMMIT", **common)
         self._writers = create_engine(self.url, isolation_level="READ COMMITTED", **common)
         reset_in_children(self)
@@ -112,6 +113,8 @@ class ServerDatabase:
             self._rest_until = 0.0
         except StoreUnavailable:
             raise
+        except TypeError as error:
+            raise ConfigurationError(f"database: an option behind `?` is none of the driver's ({error})") from None
         except Exception:
             self._rest()
             raise

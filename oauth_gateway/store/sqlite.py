@@ -38,7 +38,9 @@ class Database:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self.place = str(path) if path else "the database in memory"
-        self._engine = create_engine("sqlite://", creator=self._connect, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        self._engine = create_engine(
+            "sqlite://", creator=self._connect, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True
+        )
         reset_in_children(self)
         self._reset()
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, String, delete, func, insert, select, tuple_
 
-from .kinds import KIND
+from .kinds import COPIED, KIND
 from .part import Part
 from .schema import REALM, change, feed, metadata
 
-LOCAL = ("schema", "oldest code")  # what meta says of this database and no other
+LOCAL = ("schema", "oldest code", COPIED)  # what meta says of this database and no other
 
 
 class Transfer(Part):
