@@ -6,17 +6,18 @@ gateway makes to its client. Tokens of the gateway get a row in the shop's table
 """
 
 import json
+import os
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
-from sqlalchemy import Column, Double, Index, String, Table, Text, create_engine, delete, event, insert, or_, select, update
+from sqlalchemy import Column, Double, Index, String, Table, Text, create_engine, delete, event, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from oauth_gateway.errors import StoreUnavailable
 from oauth_gateway.forks import reset_in_children
 from oauth_gateway.models import Secret, digest
-from oauth_gateway.store.records import Conflict, ExistingTables, Records, RecordStore, write_feed
+from oauth_gateway.store.records import Conflict, ExistingTables, Records, RecordStore
 
 from .shop import Model, OAuth2Client, OAuth2Token, User
 
@@ -33,6 +34,7 @@ RECORD = Table(
     Column("body", Text, nullable=False),
     Index("gateway_record_ripe", "kind", "ripe"),
 )
+CLIENT, TOKEN = OAuth2Client.__table__, OAuth2Token.__table__
 DEADLOCK = {"40P01", "40001"}  # what PostgreSQL says to the one of two that it chose to end
 
 
@@ -98,13 +100,13 @@ class ShopTables(ExistingTables):
         super().__init__(locks)
         self._connection = connection
 
-    def _read(self, statement):
+    def _select(self, statement):
         return self._connection.execute(statement.with_for_update() if self.locks else statement)
 
     # -- the table of records
 
     def rows(self, column, values, limit=None):
-        return self._read(select(RECORD.c.body).where(RECORD.c[column].in_(values)).limit(limit)).scalars().all()
+        return self._select(select(RECORD.c.body).where(RECORD.c[column].in_(values)).limit(limit)).scalars().all()
 
     def between(self, column, low, high, limit):
         c = RECORD.c[column]
@@ -114,7 +116,7 @@ class ShopTables(ExistingTables):
     def due(self, kind, until, limit):
         is_due = RECORD.c.ripe.is_not(None) if until is None else RECORD.c.ripe <= until
         found = select(RECORD.c.body).where(RECORD.c.kind == kind, is_due).order_by(RECORD.c.ripe).limit(limit)
-        return self._read(found).scalars().all()
+        return self._select(found).scalars().all()
 
     def add(self, row):
         with conflicts():
@@ -129,15 +131,66 @@ class ShopTables(ExistingTables):
     # -- the shop's clients
 
     def client_rows(self, client_ids):
-        wanted = select(OAuth2Client.__table__)
+        wanted = select(CLIENT)
         if client_ids is not None:
-            wanted = wanted.where(OAuth2Client.client_id.in_(client_ids))
-        return self._read(wanted).mappings().all()
+            wanted = wanted.where(CLIENT.c.client_id.in_(client_ids))
+        return self._select(wanted).mappings().all()
 
     def client_columns(self, client):
         return {"client_metadata": json.dumps(client.metadata), "client_secret": ""}
 
     def client_in(self, row, known):
-        ...
+        secrets = known.secrets
+        if row["client_secret"]:  # the shop's, and then no other
+            shown = digest(row["client_secret"]).hex()
+            secrets = (Secret(shown, row["client_id_issued_at"], row["client_secret_expires_at"]),)
+        metadata = json.loads(row["client_metadata"] or "{}")
+        return replace(known, metadata=metadata, secrets=secrets, created=known.created or row["client_id_issued_at"])
+
+    def add_client(self, client_id, columns):
+        values = {"client_id": client_id, "client_id_issued_at": int(time.time()), **columns}
+        self._connection.execute(insert(CLIENT).values(values))
+
+    def change_client(self, client_id, columns):
+        self._connection.execute(update(CLIENT).where(CLIENT.c.client_id == client_id).values(columns))
+
+    def delete_client(self, client_id):
+        self._end(TOKEN.c.client_id == client_id, TOKEN.c.client_id == client_id)
+        self._connection.execute(delete(CLIENT).where(CLIENT.c.client_id == client_id))
 
     # -- and its tokens
+
+    def living(self, marks):
+        alone = TOKEN.c.refresh_token.is_not_distinct_from(TOKEN.c.access_token)  # a refresh token that came alone
+        access = select(TOKEN.c.access_token).where(TOKEN.c.access_token.in_(marks), TOKEN.c.access_token_revoked_at == 0, ~alone)
+        refresh = select(TOKEN.c.refresh_token).where(TOKEN.c.refresh_token.in_(marks), TOKEN.c.refresh_token_revoked_at == 0)
+        return self._connection.execute(access.union_all(refresh)).scalars().all()
+
+    def add_token(self, access, refresh, token, client_id, username):
+        values = {
+            "client_id": client_id,
+            "token_type": "Bearer",
+            "access_token": access,
+            "refresh_token": refresh,
+            "scope": token["scope"],
+            "issued_at": int(token["issued"]),
+            "expires_in": int(token["expires"] - token["issued"]),
+            "user_id": select(User.id).where(User.username == username).scalar_subquery(),
+        }
+        self._connection.execute(insert(TOKEN).values(values))
+
+    def pair(self, access, refresh):
+        self._connection.execute(update(TOKEN).where(TOKEN.c.access_token == access).values(refresh_token=refresh))
+
+    def end_tokens(self, marks):
+        self._end(TOKEN.c.access_token.in_(marks), TOKEN.c.refresh_token.in_(marks))
+
+    def _end(self, access, refresh):
+        now = int(time.time())
+        for wanted, column in (access, "access_token_revoked_at"), (refresh, "refresh_token_revoked_at"):
+            self._connection.execute(update(TOKEN).where(wanted, TOKEN.c[column] == 0).values({column: now}))
+
+
+def open_shop():
+    """The store for the setting `database`, or for the command line: `examples.own_store_sqlalchemy.store:open_shop`."""
+    return RecordStore(ShopRecords(os.environ.get("SHOP_DATABASE", "sqlite:///shop.db")))
