@@ -162,7 +162,9 @@ class ShopTables(ExistingTables):
 
     def living(self, marks):
         alone = TOKEN.c.refresh_token.is_not_distinct_from(TOKEN.c.access_token)  # a refresh token that came alone
-        access = select(TOKEN.c.access_token).where(TOKEN.c.access_token.in_(marks), TOKEN.c.access_token_revoked_at == 0, ~alone)
+        access = select(TOKEN.c.access_token).where(
+            TOKEN.c.access_token.in_(marks), TOKEN.c.access_token_revoked_at == 0, ~alone
+        )
         refresh = select(TOKEN.c.refresh_token).where(TOKEN.c.refresh_token.in_(marks), TOKEN.c.refresh_token_revoked_at == 0)
         return self._connection.execute(access.union_all(refresh)).scalars().all()
 
