@@ -23,7 +23,6 @@ from .conftest import CALLBACK, ENGINES, SECRET, World, make_world
 
 contract = StoreContract()
 fork = multiprocessing.get_context("fork")
-COLD = 120  # seconds after which nobody remembers a token
 
 
 def opened(url: str) -> RecordStore:
@@ -115,8 +114,7 @@ class Shop:
         return dict(answer.json)
 
     def gets(self, access_token: str) -> int:
-        """The status of a call that no process remembers the token for."""
-        self.world.clock.advance(COLD)
+        """The status of the first call with a token, which nothing is remembered about."""
         return int(self.world.call(access_token).status_code)
 
 
@@ -175,6 +173,32 @@ def test_what_the_shop_revokes_is_refused_by_the_gateway(old_shop: Shop) -> None
         shop.revoke(session, shown)
     assert old_shop.gets(tokens["access_token"]) == 401
     assert old_shop.world.refresh(tokens["refresh_token"]).status_code == 400
+
+
+def test_a_token_that_is_remembered_ends_when_the_shop_tells(old_shop: Shop) -> None:
+    world, tokens = old_shop.world, old_shop.tokens()
+    assert world.call(tokens["access_token"]).status_code == 200
+    with Session(old_shop.engine) as session:
+        (shown,) = shop.tokens_of(session, "ann")
+        shop.revoke(session, shown)
+    assert world.call(tokens["access_token"]).status_code == 200, "it is not told, and the token is remembered"
+    world.gateway.store.records.tell("old")  # type: ignore[attr-defined]
+    assert world.call(tokens["access_token"]).status_code == 401
+    assert world.refresh(tokens["refresh_token"]).status_code == 400
+
+
+def test_a_refreshed_pair_has_a_row_of_its_own(old_shop: Shop) -> None:
+    first = old_shop.tokens()
+    second = old_shop.world.refresh(first["refresh_token"]).json
+    one, two = old_shop.rows
+    assert one["refresh_token_revoked_at"] and not one["access_token_revoked_at"], "it is spent"
+    assert not two["refresh_token_revoked_at"] and not two["access_token_revoked_at"]
+    assert one["refresh_token"] == mark_of(digest(first["refresh_token"]))
+    assert two["access_token"] == mark_of(digest(second["access_token"]))
+    assert two["refresh_token"] == mark_of(digest(second["refresh_token"]))
+    old_shop.world.clock.advance(120)  # after that a repetition gets no answer any more
+    assert old_shop.world.refresh(first["refresh_token"]).status_code == 400, "a replay, still recognised"
+    assert all(row["access_token_revoked_at"] and row["refresh_token_revoked_at"] for row in old_shop.rows)
 
 
 def test_a_client_whose_row_the_shop_deletes_is_none_any_more(old_shop: Shop) -> None:

@@ -1,4 +1,4 @@
-"""The application as it was before: people, OAuth clients and tokens in the tables that Authlib documents, and its own admin."""
+"""The application as it was before: people, OAuth clients and tokens in the tables that Authlib documents, and an admin."""
 
 import time
 

@@ -68,6 +68,12 @@ class ShopRecords(Records):
                 yield ShopTables(connection, locks=True)
             connection.commit()  # what fails here may have happened: that is no Conflict
 
+    def tell(self, client_id):
+        """For the shop, after it revoked a token, or changed or deleted a client: no process goes on with what it remembers."""
+        now = time.time()
+        with self.writing(now) as tables:
+            tables.announce([("client", client_id)], now)
+
     def prepare(self):
         with answers():
             RECORD.create(self._engine, checkfirst=True)

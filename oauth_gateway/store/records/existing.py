@@ -168,8 +168,9 @@ class ExistingTables(TableWriter):
         if kind == "client":
             client = client_of(record)
             self.change_client(client.client_id, self.client_columns(client))
-        elif kind == "token" and record["revoked"] is not None and record["kind"] != "authorization_code":
-            self.end_tokens([mark_of(record["digest"])])
+        elif kind == "token" and record["kind"] != "authorization_code":
+            if record["revoked"] is not None or record["redeemed"] is not None:  # a spent one is of no use there either
+                self.end_tokens([mark_of(record["digest"])])
         elif kind == "grant" and record["revoked"] is not None:
             self._end_grant(record["id"])
 
