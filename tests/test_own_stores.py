@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, select
+from sqlalchemy import Engine, create_engine, delete, select
 from sqlalchemy.orm import Session
 
 from examples.own_store_sqlalchemy import shop
 from examples.own_store_sqlalchemy.store import ShopRecords
 from oauth_gateway.models import Client, digest
+from oauth_gateway.sealing import new_number
 from oauth_gateway.store import NewToken, Purchase
 from oauth_gateway.store.records import RecordStore, mark_of
 from oauth_gateway.testing import NOW, Clock, StoreContract
 
-from .conftest import CALLBACK, ENGINES, SECRET, World, make_world
+from .conftest import CALLBACK, ENGINES, SECRET, World, make_world, send
 
 contract = StoreContract()
 fork = multiprocessing.get_context("fork")
@@ -229,3 +231,26 @@ def test_a_secret_of_the_gateway_is_not_in_the_shop(old_shop: Shop) -> None:
     assert len(rows) == 4 and secrets.pop("old") == "as it was typed then"
     assert set(secrets.values()) == {""}
     assert old_shop.world.machine_token()
+
+
+def test_a_client_id_whose_row_the_shop_deleted_may_be_registered_again(old_shop: Shop) -> None:
+    """And what it had before stays ended."""
+    tokens = old_shop.tokens()
+    with old_shop.engine.begin() as connection:
+        connection.execute(delete(shop.OAuth2Client.__table__).where(shop.OAuth2Client.client_id == "old"))
+    store = old_shop.world.gateway.store
+    assert store.client("old") is None
+    assert store.add_client(replace(old_shop.client, number=new_number()))
+    assert store.client("old") is not None
+    assert old_shop.gets(tokens["access_token"]) == 401
+    assert old_shop.world.refresh(tokens["refresh_token"]).status_code == 400
+
+
+def test_an_app_around_the_shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    opened(url).close()
+    monkeypatch.setenv("SHOP_DATABASE", url)
+    monkeypatch.setenv("SHOP_SECRET", SECRET)
+    app = importlib.import_module("examples.own_store_sqlalchemy.app").app
+    assert send(app, "GET", "/", base="http://127.0.0.1:8000").status_code == 401
+    app.store.close()

@@ -141,12 +141,21 @@ class ExistingTables(TableWriter):
                 record["revoked"] = record["issued"]
 
     def insert(self, kind: str, record: Record) -> None:
+        if kind == "client":
+            self._forget_deleted(record["client_id"])
         super().insert(kind, record)
         if kind == "client":
             client = client_of(record)
             self.add_client(client.client_id, self.client_columns(client))
         elif kind == "token" and record["kind"] != "authorization_code":
             self._show(record)
+
+    def _forget_deleted(self, client_id: str) -> None:
+        """Delete the record of a client whose row the application deleted: the name is free again."""
+        known = records_in(self.rows("name", [text_of("client", (client_id,))]))
+        if known and not self.client_rows([client_id]):
+            for record in known:
+                super().delete("client", (record["number"],))
 
     def _show(self, token: Record) -> None:
         mark, grant_id = mark_of(token["digest"]), token["grant_id"]
