@@ -236,7 +236,7 @@ def s256(verifier: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
-def make_world(database: str, clock: Clock, prefix: str = "", base: str = "https://api.example.com", **settings: Any) -> World:
+def make_world(database: Any, clock: Clock, prefix: str = "", base: str = "https://api.example.com", **settings: Any) -> World:
     app = RecordingApp()
     values: dict[str, Any] = {
         "issuer": base,
