@@ -8,19 +8,24 @@ complete example, `StoreContract` says whether yours behaves.
 from __future__ import annotations
 
 from ..kinds import KIND, KINDS, Key, Kind, Record
+from .existing import ExistingTables, mark_of
 from .primitives import Conflict, Reader, Records, Writer, write_feed
 from .store import RecordStore
+from .table import TableWriter
 
 __all__ = [
     "KIND",
     "KINDS",
     "Conflict",
+    "ExistingTables",
     "Key",
     "Kind",
     "Reader",
     "Record",
     "RecordStore",
     "Records",
+    "TableWriter",
     "Writer",
+    "mark_of",
     "write_feed",
 ]
