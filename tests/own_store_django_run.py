@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 import django
 import pytest
 
+from oauth_gateway.errors import StoreUnavailable
 from oauth_gateway.testing import StoreContract
 
 from .conftest import CALLBACK, PASSWORD, World
@@ -16,6 +18,7 @@ django.setup()
 
 from django.contrib.auth.models import User  # noqa: E402
 from django.core.management import call_command  # noqa: E402
+from django.db import connections  # noqa: E402
 
 from examples.own_store_django.models import GatewayRecord, OAuth2Client, OAuth2Token  # noqa: E402
 from examples.own_store_django.store import open_store  # noqa: E402
@@ -25,6 +28,7 @@ SECRET = "what the project's admin wrote down"
 
 @pytest.fixture(autouse=True, scope="session")
 def tables() -> None:
+    call_command("migrate", verbosity=0)  # Django's own first, which the project's refer to
     call_command("migrate", run_syncdb=True, verbosity=0)
 
 
@@ -86,9 +90,12 @@ def test_what_the_gateway_revokes_is_revoked_in_the_table(world: World) -> None:
 
 def test_what_the_admin_revokes_is_revoked_at_the_gateway(world: World) -> None:
     tokens = world.tokens()
-    OAuth2Token.objects.update(revoked=True)
-    assert world.introspect(tokens["access_token"]).json == {"active": False}
+    assert world.call(tokens["access_token"], "/orders").status_code == 200  # and is remembered
+    row = OAuth2Token.objects.get()
+    row.revoked = True
+    row.save()
     assert world.call(tokens["access_token"], "/orders").status_code == 401
+    assert world.introspect(tokens["access_token"]).json == {"active": False}
     assert world.refresh(tokens["refresh_token"]).json["error"] == "invalid_grant"
 
 
@@ -110,6 +117,32 @@ def test_a_secret_that_the_admin_changes_holds_at_once(world: World) -> None:
 
 def test_a_client_that_the_admin_deletes_is_gone_with_its_tokens(world: World) -> None:
     token = world.tokens()["access_token"]
+    assert world.call(token, "/orders").status_code == 200
     OAuth2Client.objects.all().delete()
     assert world.call(token, "/orders").status_code == 401
     assert world.gateway.store.client("shop") is None
+
+
+def test_a_database_that_does_not_answer_is_unavailable(world: World) -> None:
+    connection = connections["gateway"]
+    connection.close()
+    name, connection.settings_dict["NAME"] = connection.settings_dict["NAME"], "/nowhere/shop.sqlite3"
+    try:
+        with pytest.raises(StoreUnavailable):
+            world.gateway.store.meta("x")
+        with pytest.raises(StoreUnavailable):
+            world.gateway.store.set_meta("x", "y")
+    finally:
+        connection.settings_dict["NAME"] = name
+    assert world.gateway.store.set_meta("x", "y") == "y"
+
+
+def test_a_forked_child_has_a_connection_of_its_own(world: World) -> None:
+    world.gateway.store.set_meta("x", "y")
+    mine = connections["gateway"].connection
+    child = os.fork()
+    if not child:
+        fine = world.gateway.store.meta("x") == "y" and connections["gateway"].connection is not mine
+        os._exit(0 if fine else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert connections["gateway"].connection is mine and world.gateway.store.meta("x") == "y"

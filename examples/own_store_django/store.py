@@ -4,6 +4,10 @@ Clients that the project registered stay as they are. A secret in clear text in 
 makes are kept as digests in its own table, and so is the old one from the first change that the gateway makes to its client.
 Tokens of the gateway get a row with digests in place of their texts; those from before the gateway are not accepted by it.
 `revoked` in a row is about both of its tokens, as it was: revoking one of them, here or at the gateway, ends the other too.
+
+What is saved or deleted by way of a model, as in Django's admin, holds at once. What goes past the models' signals
+(`QuerySet.update`, SQL) holds as soon as the gateway looks into the store: for an access token that it remembers, as late as
+its end, unless `forget` is called.
 """
 
 from contextlib import contextmanager
@@ -11,7 +15,10 @@ from contextlib import contextmanager
 from django.contrib.auth import get_user_model
 from django.db import DatabaseError, IntegrityError, InterfaceError, connections, transaction
 from django.db.models import Q
+from django.db.models.signals import post_delete, post_save
+from django.dispatch import receiver
 
+from oauth_gateway import clock
 from oauth_gateway.errors import ConfigurationError, StoreUnavailable
 from oauth_gateway.forks import reset_in_children
 from oauth_gateway.models import Secret, digest
@@ -63,8 +70,22 @@ class DjangoRecords(Records):
             raise ConfigurationError(f"database: it has no table {GatewayRecord._meta.db_table}; run manage.py migrate")
 
 
+class DjangoStore(RecordStore):
+    def forget(self, client_id):
+        """Have every process look anew at what it remembers of this client and its tokens."""
+        now = clock.now()
+        self._write(now, lambda writer: writer.announce([("client", client_id)], now))
+
+
 def open_store():
-    return RecordStore(DjangoRecords())
+    return DjangoStore(DjangoRecords())
+
+
+@receiver([post_save, post_delete], sender=OAuth2Client)
+@receiver([post_save, post_delete], sender=OAuth2Token)
+def tell(instance, using, **_):
+    if using != ALIAS:
+        transaction.on_commit(lambda: open_store().forget(instance.client_id), using=using)
 
 
 @contextmanager
