@@ -19,7 +19,7 @@ DATABASES = {
 }
 DATABASES["gateway"] = {
     **DATABASES["default"],
-    "CONN_MAX_AGE": None,  # kept between requests
+    "CONN_MAX_AGE": None,  # kept by each thread; 0 where every request has one of its own, as under gevent
     "CONN_HEALTH_CHECKS": True,
     # Only for SQLite, and Django 5.1 or newer: it has no row locks, so who will write waits before it reads
     "OPTIONS": {**DATABASES["default"]["OPTIONS"], "transaction_mode": "IMMEDIATE"},

@@ -93,6 +93,7 @@ def answers():
     try:
         connections[ALIAS].close_if_unusable_or_obsolete()
         yield
+        connections[ALIAS].close_if_unusable_or_obsolete()
     except IntegrityError as error:
         raise Conflict(str(error)) from error
     except (DatabaseError, InterfaceError) as error:
