@@ -169,6 +169,7 @@ class ServerDatabase:
             try:
                 connection.commit()
             except DBAPIError as error:  # whether it happened is not known, so it must not run again
+                connection.invalidate()  # nor may it be finished, or hold its locks, in the pool
                 if self.is_passing(error):
                     raise
                 raise StoreUnavailable(f"{self.place}: the answer to a commit was lost: {error.orig}") from error
