@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -113,7 +113,7 @@ class Keys:
         if now < self._succeed_after or not self._making.acquire(blocking=False):
             return
         try:
-            self._make_next(newest.algorithm, now, now + LEAD)
+            self._make_next(self._known_at(now).stored, newest.algorithm, now, now + LEAD)
         except StoreUnavailable as error:
             self._succeed_after = now + READ_SECONDS
             log.warning("a signing key of age could not be replaced: %s", error)
@@ -160,9 +160,10 @@ class Keys:
         """
         kids = []
         for algorithm in sorted(set(ALGORITHMS) - self._algorithms):
-            newest = self._unrevoked(algorithm)[-1]
+            stored = self._store.signing_keys()
+            newest = [key for key in stored if key.algorithm == algorithm and not key.revoked][-1]
             if newest.active <= now:
-                self._make_next(algorithm, now, now + LEAD)
+                self._make_next(stored, algorithm, now, now + LEAD)
                 newest = self._unrevoked(algorithm)[-1]
             if at_once:
                 self._store.update_key(newest.kid, now, active=now)
@@ -171,15 +172,16 @@ class Keys:
 
     def revoke(self, kid: str, now: float) -> None:
         """Refuse from now on whatever this key signed, and have another sign; raises ConfigurationError."""
-        key = next((key for key in self._store.signing_keys() if key.kid == kid and not key.revoked), None)
+        stored = self._store.signing_keys()
+        key = next((key for key in stored if key.kid == kid and not key.revoked), None)
         if kid in self._own:
             raise ConfigurationError(f"key {kid!r}: is your own; take it out of `signing_keys` and restart")
         if key is None:
             raise ConfigurationError(f"key {kid!r}: there is no such key, or it is revoked already; `keys list` shows them")
         if key.active <= now:  # one that waits is missed by nobody
-            if self._unrevoked(key.algorithm)[-1].kid == kid:
-                self._make_next(key.algorithm, now, now)
-            later = next(other for other in self._unrevoked(key.algorithm) if other.generation > key.generation)
+            if not any(_follows(other, key) for other in stored):
+                self._make_next(stored, key.algorithm, now, now)
+            later = next(other for other in self._store.signing_keys() if _follows(other, key))
             if later.active > now:  # also where another process made it a moment ago, to sign later
                 self._store.update_key(later.kid, now, active=now)
         self._store.update_key(kid, now, revoked=now, sealed=b"")
@@ -187,8 +189,9 @@ class Keys:
     def _unrevoked(self, algorithm: str) -> list[SigningKey]:
         return [key for key in self._store.signing_keys() if key.algorithm == algorithm and not key.revoked]
 
-    def _make_next(self, algorithm: str, now: float, active: float) -> None:
-        newest = [key for key in self._store.signing_keys() if key.algorithm == algorithm][-1]
+    def _make_next(self, stored: Sequence[SigningKey], algorithm: str, now: float, active: float) -> None:
+        """The generation after those in which its need was seen: of several who see it one makes it."""
+        newest = [key for key in stored if key.algorithm == algorithm and key.kid not in self._own][-1]
         self._make(algorithm, newest.generation + 1, now, active)
 
     # -- what this process knows
@@ -271,6 +274,11 @@ class Keys:
             changes["sealed"] = self._sealer.seal("signing key", private, key.kid)
         if changes:
             self._store.update_key(key.kid, now, **changes)
+
+
+def _follows(other: SigningKey, key: SigningKey) -> bool:
+    """Whether it is a later generation that may sign."""
+    return other.algorithm == key.algorithm and other.generation > key.generation and not other.revoked
 
 
 def _took_over(key: SigningKey) -> bool:

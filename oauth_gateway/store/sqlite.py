@@ -13,7 +13,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, create_engine, text
@@ -26,6 +26,7 @@ from ..forks import reset_in_children
 BUSY_SECONDS = 5
 MOST_READERS = 8
 EPOCH_BYTES = 16
+UNTOLD = b"\xff" * EPOCH_BYTES  # an epoch while a revocation is committed, and after it where its process died before it told
 _abandoned: list[object] = []
 
 
@@ -91,6 +92,8 @@ class Database:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
                 self._refuse_another_file()
+                if self._epoch is not None and self._epoch[:EPOCH_BYTES] == UNTOLD:
+                    self.new_epoch()  # whoever left it so has ended
                 yield connection
                 connection.exec_driver_sql("COMMIT")
             except BaseException:
@@ -200,25 +203,28 @@ class Database:
         connection.exec_driver_sql(f"PRAGMA user_version={version}")
 
     def announce(self, connection: Connection) -> None:
-        """Nothing: `new_epoch` tells everybody."""
+        """Have everybody look for what is about to be committed, until `new_epoch` tells that it is there."""
+        self._shared()[:EPOCH_BYTES] = UNTOLD
 
     # -- the epoch and the watch
 
     def epoch(self) -> bytes:
-        """The bytes that every revocation changes; about 0.1 µs."""
+        """The bytes that every revocation changes, never the same twice while one is UNTOLD; about 0.1 µs."""
         shared = self._epoch
         if shared is None:
             shared = self._open_epoch()
-        return bytes(shared[:EPOCH_BYTES])
+        found = bytes(shared[:EPOCH_BYTES])
+        return found if found != UNTOLD else os.urandom(EPOCH_BYTES)
 
     last_epoch = epoch  # always the present one
 
     def new_epoch(self) -> None:
         """Called after the commit of every revocation and before it is answered."""
+        self._shared()[:EPOCH_BYTES] = os.urandom(EPOCH_BYTES)
+
+    def _shared(self) -> mmap.mmap | bytearray:
         shared = self._epoch
-        if shared is None:
-            shared = self._open_epoch()
-        shared[:EPOCH_BYTES] = os.urandom(EPOCH_BYTES)
+        return self._open_epoch() if shared is None else shared
 
     def _open_epoch(self) -> mmap.mmap | bytearray:
         with translated(), self._watch_lock:
@@ -266,9 +272,11 @@ class Database:
 
     def _replaced(self) -> None:
         """Let go of a file that is no longer the database; what comes next opens the one at the path."""
-        for connection in (self._writer, *self._readers):
-            if connection is not None:
-                connection.close()
+        with suppress(IndexError):  # one by one: those that others have in hand are theirs, and theirs to close
+            while True:
+                self._readers.pop().close()
+        if self._writer is not None:
+            self._writer.close()
         if self._watcher is not None:
             self._watcher.close()
         locks = self._lock, self._watch_lock
