@@ -79,6 +79,12 @@ class ExistingTables(TableWriter):
     def end_tokens(self, marks: Collection[str]) -> None:
         """Mark these as revoked, where they are not."""
 
+    def spend(self, refresh: str) -> None:
+        """Mark a refresh token as revoked that was exchanged for the next one. The access token beside it lives on: where one
+        flag stands for both, do nothing.
+        """
+        self.end_tokens([refresh])
+
     # -- and what follows
 
     def find(self, kind: str, equal: Mapping[str, object], limit: int | None = None) -> list[Record]:
@@ -186,8 +192,10 @@ class ExistingTables(TableWriter):
             client = client_of(record)
             self.change_client(client.client_id, self.client_columns(client))
         elif kind == "token" and record["kind"] != "authorization_code":
-            if record["revoked"] is not None or record["redeemed"] is not None:  # a spent one is of no use there either
+            if record["revoked"] is not None:
                 self.end_tokens([mark_of(record["digest"])])
+            elif record["redeemed"] is not None:
+                self.spend(mark_of(record["digest"]))
         elif kind == "grant" and record["revoked"] is not None:
             self._end_grant(record["id"])
 
