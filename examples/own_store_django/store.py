@@ -203,6 +203,9 @@ class DjangoTables(ExistingTables):
     def end_tokens(self, marks):
         OAuth2Token.objects.using(ALIAS).filter(is_any(marks), revoked=False).update(revoked=True)
 
+    def spend(self, refresh):
+        """Nothing: `revoked` would end the access token beside it too."""
+
 
 def is_any(marks):
     return Q(access_token__in=marks) | Q(refresh_token__in=marks)

@@ -8,10 +8,10 @@ gateway makes to its client. Tokens of the gateway get a row in the shop's table
 import json
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from sqlalchemy import Column, Double, Index, String, Table, Text, create_engine, delete, event, insert, select, update
+from sqlalchemy import Column, Double, Index, String, Table, Text, create_engine, delete, event, insert, inspect, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from oauth_gateway.errors import StoreUnavailable
@@ -76,7 +76,9 @@ class ShopRecords(Records):
 
     def prepare(self):
         with answers():
-            RECORD.create(self._engine, checkfirst=True)
+            if not inspect(self._engine).has_table(RECORD.name):
+                with suppress(DBAPIError):  # another process may be faster; without the table the next lines fail
+                    RECORD.create(self._engine)
         with self.reading() as tables:
             tables.adopt()
 

@@ -103,6 +103,18 @@ class StoreContract(LoginContract, WorkContract):
         old = store.redeem(first.number, Purchase((), b"x", NOW + 10), NOW + 2)
         expect(old.outcome is Outcome.REPLAYED, "once the successor was used there is no grace")
 
+    def test_an_access_token_outlives_the_refresh_token_that_came_with_it(self) -> None:
+        store = self.store()
+        client, _, grant, code = self.a_grant(store)
+        access, refresh = (self.a_token(client, kind, grant_id=grant.id) for kind in ("at", "rt"))
+        store.redeem(code.number, Purchase((access, refresh)), NOW)
+        later = tuple(self.a_token(client, kind, grant_id=grant.id) for kind in ("at", "rt"))
+        expect(store.redeem(refresh.number, Purchase(later), NOW).outcome is Outcome.WON, "the refresh token is exchanged")
+        expect(self.found(store, access), "the access token lives on")
+        expect(all(self.found(store, token) for token in later), "beside the two that were bought")
+        expect(store.revoke_token(access.number, NOW), "until it is revoked")
+        expect(all(self.found(store, token) for token in later), "which ends no other")
+
     def test_revoking_ends_the_family_and_is_in_the_feed(self) -> None:
         store = self.store()
         client, user, grant, token = self.a_grant(store, "rt")

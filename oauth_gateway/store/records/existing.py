@@ -79,6 +79,12 @@ class ExistingTables(TableWriter):
     def end_tokens(self, marks: Collection[str]) -> None:
         """Mark these as revoked, where they are not."""
 
+    def spend(self, refresh: str) -> None:
+        """Mark a refresh token as revoked that was exchanged for the next one. The access token beside it lives on: where one
+        flag stands for both, do nothing.
+        """
+        self.end_tokens([refresh])
+
     # -- and what follows
 
     def find(self, kind: str, equal: Mapping[str, object], limit: int | None = None) -> list[Record]:
@@ -87,24 +93,30 @@ class ExistingTables(TableWriter):
             found = super().find(kind, equal, limit)
         return found
 
-    def adopt(self, client_ids: Collection[str] | None = None) -> int:
-        """Make records for clients that the application registered: these, or all that have none; how many there were."""
+    def adopt(self, client_ids: Collection[str] | None = None) -> bool:
+        """Make records for clients that the application registered: these, or all that have none. Whether there are such
+        clients, with a record now, whoever made it.
+        """
         rows = {str(row["client_id"]): row for row in self.client_rows(client_ids)}
         names = [text_of("client", (client_id,)) for client_id in rows]
         known = {record["client_id"] for record in records_in(self.rows("name", names) if names else ())}
-        new = [client_id for client_id in rows if client_id not in known]
-        for client_id in new:
-            client = self._client_in(rows[client_id], Client(client_id, number=new_number()))
-            client = replace(client, secrets=())  # they stay where they are
-            try:
-                super().insert("client", client_record(client))
-            except Conflict:
-                if self.locks:
-                    raise
-                continue  # another process was faster
-            for origin in client.origins:
-                super().insert("origin", {"origin": origin, "client": client.number})
-        return len(new)
+        for client_id, row in rows.items():
+            if client_id not in known:
+                client = self._client_in(row, Client(client_id, number=new_number()))
+                self._adopt(replace(client, secrets=()))  # they stay where they are
+        return bool(rows)
+
+    def _adopt(self, client: Client) -> None:
+        """The record comes last: with `locks` False each of these is committed by itself."""
+        for origin in client.origins:
+            super().insert("origin", {"origin": origin, "client": client.number})
+        try:
+            super().insert("client", client_record(client))
+        except Conflict:
+            if self.locks:
+                raise
+            for origin in client.origins:  # another process was faster
+                super().delete("origin", (origin, client.number))
 
     def complete(self, kind: str, records: list[Record]) -> list[Record]:
         if kind == "client":
@@ -149,6 +161,8 @@ class ExistingTables(TableWriter):
             self.add_client(client.client_id, self.client_columns(client))
         elif kind == "token" and record["kind"] != "authorization_code":
             self._show(record)
+            if record["revoked"] is not None:  # it comes from another store
+                self.end_tokens([mark_of(record["digest"])])
 
     def _forget_deleted(self, client_id: str) -> None:
         """Delete the record of a client whose row the application deleted: the name is free again."""
@@ -178,8 +192,10 @@ class ExistingTables(TableWriter):
             client = client_of(record)
             self.change_client(client.client_id, self.client_columns(client))
         elif kind == "token" and record["kind"] != "authorization_code":
-            if record["revoked"] is not None or record["redeemed"] is not None:  # a spent one is of no use there either
+            if record["revoked"] is not None:
                 self.end_tokens([mark_of(record["digest"])])
+            elif record["redeemed"] is not None:
+                self.spend(mark_of(record["digest"]))
         elif kind == "grant" and record["revoked"] is not None:
             self._end_grant(record["id"])
 

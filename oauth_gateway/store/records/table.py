@@ -135,9 +135,16 @@ class TableWriter(Writer):
         return self._read(kind, self.rows(column, [text_of(kind, list(equal.values()))], limit))
 
     def page(self, kind: str, after: Key | None, limit: int, by: tuple[str, ...] = ()) -> list[Record]:
-        column = _column(kind, by) if by else "key"
+        column, high = _column(kind, by) if by else "key", f"{kind}:{_PAST}"
         low = f"{text_of(kind, after)}0" if after is not None else f"{kind}:"
-        return self._read(kind, self.between(column, low, f"{kind}:{_PAST}", limit))
+        found: list[Record] = []
+        while len(found) < limit:
+            records = records_in(self.between(column, low, high, limit))
+            found += self.complete(kind, list(records))
+            if len(records) < limit:
+                break
+            low = f"{text_of(kind, [records[-1][name] for name in by or KIND[kind].key])}0"  # some may have been left out
+        return found[:limit]
 
     def ripe(self, kind: str, until: float | None, limit: int) -> list[Record]:
         return self._read(kind, self.due(kind, until, limit))
