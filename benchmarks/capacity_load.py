@@ -23,7 +23,7 @@ from oauth_gateway.jobs import Jobs
 from tests.conftest import SECRET
 from tests.services import PostgreSQL
 
-ROUNDS = 3
+ROUNDS = int(os.environ.get("CAPACITY_LOADS", "3"))
 SECONDS = 2
 TOKENS = 1000
 BUSY = 15  # calls of each thread whose connections are counted
@@ -47,7 +47,7 @@ def main() -> list[str]:
 
 
 def protected(server: PostgreSQL) -> list[str]:
-    url = server.url()
+    url, busy = server.url(), os.getloadavg()[0]
     with psycopg.connect(url) as connection:
         connection.execute("CREATE EXTENSION pg_stat_statements")
     found: dict[str, list[tuple[float, ...]]] = {way: [] for way in WAYS}
@@ -61,15 +61,18 @@ def protected(server: PostgreSQL) -> list[str]:
                 found[way].append(measure(server, url, folder, first, {**environ, **more}))
                 print(way, found[way][-1], flush=True)
     lines = [
-        f"`python benchmarks/capacity.py load`: one gunicorn worker of 4 threads on one core, wrk with 8 connections, {TOKENS}",
-        f"remembered tokens, PostgreSQL on the same machine; medians of {ROUNDS} rounds of {SECONDS} seconds.",
+        f"`CAPACITY_LOADS={ROUNDS} python benchmarks/capacity.py load`: one gunicorn worker of 4 threads on one core, wrk with",
+        f"8 connections, {TOKENS} remembered tokens, PostgreSQL on the same machine; medians of {ROUNDS} rounds of",
+        f"{SECONDS} seconds, in brackets the lowest and highest. The machine's load was {busy:.1f} before it began.",
         "",
         "| revocation | requests/s | worker CPU µs a request | PostgreSQL CPU µs a request | statements a request |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     for way, rounds in found.items():
         rate, own, others, asked = (statistics.median(column) for column in zip(*rounds, strict=True))
-        lines.append(f"| {way} | {rate:.0f} | {own:.0f} | {others:.0f} | {asked:.2f} |")
+        rates = [each[0] for each in rounds]
+        seen = f"{rate:.0f} ({min(rates):.0f}–{max(rates):.0f})"
+        lines.append(f"| {way} | {seen} | {own:.0f} | {others:.0f} | {asked:.2f} |")
     return lines
 
 
@@ -98,7 +101,7 @@ def measure(server: PostgreSQL, url: str, folder: Path, token: str, environ: dic
             str(script),
             f"http://127.0.0.1:{port}/",
         ]
-        subprocess.run([*wrk, "-d1s"], env=environ, capture_output=True, check=True)
+        subprocess.run([*wrk, "-d2s"], env=environ, capture_output=True, check=True)
         before = run.cpu(run.workers(master)), cpu(server), questions(url)
         done = subprocess.run([*wrk, f"-d{SECONDS}s"], env=environ, capture_output=True, text=True, check=True).stdout
         assert "Non-2xx" not in done, done

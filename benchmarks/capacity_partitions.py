@@ -47,8 +47,8 @@ def main() -> list[str]:
         for store in stores.values():
             store.close()
     lines = [
-        f"`CAPACITY_ROWS={ROWS} python benchmarks/capacity.py partitions`: microseconds of a call in one thread,",
-        f"medians of {CALLS}, the middle of {ROUNDS} interleaved rounds.",
+        f"`CAPACITY_ROWS={ROWS} python benchmarks/capacity.py partitions`: {ROWS:,} tokens, microseconds of a call in one",
+        f"thread, medians of {CALLS}, the middle of {ROUNDS} interleaved rounds.",
         "",
         "| table | find a token | store a token |",
         "| --- | ---: | ---: |",

@@ -19,8 +19,8 @@ from oauth_gateway.store import Store
 from oauth_gateway.store.kinds import KIND
 from tests.services import PostgreSQL, Redis
 
-ROWS = int(os.environ.get("CAPACITY_ROWS", "200000"))  # of each kind in PostgreSQL
-RECORDS = int(os.environ.get("CAPACITY_RECORDS", "10000"))  # of each kind in Redis
+ROWS = int(os.environ.get("CAPACITY_ROWS", "100000"))  # of each kind in PostgreSQL
+RECORDS = int(os.environ.get("CAPACITY_RECORDS", "5000"))  # of each kind in Redis
 BATCH = 500  # records that are loaded at once
 Record = dict[str, Any]
 
@@ -157,8 +157,9 @@ def main() -> list[str]:
     with mock.patch.object(Jobs, "start", lambda self: None):
         rows, records = in_postgresql(), in_redis()
     lines = [
-        f"`CAPACITY_ROWS={ROWS} python benchmarks/capacity.py sizes`: rows that a deployment made, {ROWS:,} of each kind with",
-        "other keys, right after VACUUM: `pg_total_relation_size` less `pg_indexes_size`, and the latter, divided by the rows.",
+        f"`CAPACITY_ROWS={ROWS} CAPACITY_RECORDS={RECORDS} python benchmarks/capacity.py sizes`: rows that a deployment made,",
+        f"{ROWS:,} of each kind with other keys, right after VACUUM: `pg_total_relation_size` less `pg_indexes_size`, and the",
+        "latter, divided by the rows.",
         f"Redis: `used_memory` of {RECORDS:,} records of a kind, with all that leads to them. A million of them:",
         "",
         "| a million of | table bytes a row | index bytes a row | PostgreSQL MiB | Redis bytes | Redis MiB |",
