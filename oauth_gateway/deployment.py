@@ -91,13 +91,8 @@ def open_deployment(
     def look() -> None:
         place()
         _recognise_secret(store, sealer, look_only)
-        if not look_only and store.meta(COPIED):
-            store.set_meta(COPIED, "", replace=True)  # from here on it is a deployment of its own
         _recognise_issuer(store, settings, adopt_issuer, look_only)
-        if settings.signs and look_only:
-            keys.public(clock.now())  # whether they open
-        elif settings.signs:
-            keys.prepare(clock.now())
+        _take_up(settings, store, keys, look_only)
 
     try:
         if not has_secret(settings):
@@ -116,6 +111,18 @@ def open_deployment(
     if settings.database != "sqlite://":
         store.close()
     return Deployment(settings, store, sealer, keys, jwts, opening)
+
+
+def _take_up(settings: Settings, store: Store, keys: Keys, look_only: bool) -> None:
+    """The keys, made where they are missing; a database that was a copy is one of its own from here on."""
+    if look_only:
+        if settings.signs:
+            keys.public(clock.now())  # whether they open
+        return
+    if store.meta(COPIED):
+        store.set_meta(COPIED, "", replace=True)
+    if settings.signs:
+        keys.prepare(clock.now())
 
 
 def has_secret(settings: Settings) -> bool:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
 
 from ..models import Party, Session, public_id
 from ..sealing import new_number
 from . import Ended
 from .part import Part
 from .schema import REALM, feed, grant, job, session
+from .values import session_of
 
 _SESSION = select(session).where(session.c.realm == REALM)
 
@@ -49,7 +49,7 @@ class Logins(Part):
         """The living session whose cookie has this digest."""
         with self.database.read() as connection:
             row = connection.execute(_SESSION.where(session.c.digest == digest, session.c.expires > now)).first()
-        return _session(row) if row else None
+        return session_of(row._mapping) if row else None
 
     def sessions(self, user_id: str | None = None, after: str = "", limit: int = 100) -> Sequence[Session]:
         """A page of sessions in the order of their sids, after `after`; of one person where `user_id` is given."""
@@ -57,7 +57,7 @@ class Logins(Part):
         if user_id is not None:
             query = query.where(session.c.user_id == user_id)
         with self.database.read() as connection:
-            return [_session(row) for row in connection.execute(query)]
+            return [session_of(row._mapping) for row in connection.execute(query)]
 
     def end_session(
         self, now: float, *, digest: bytes | None = None, sid: str | None = None, user_id: str | None = None
@@ -78,7 +78,7 @@ def end_sessions(connection: Connection, which: ColumnElement[bool], now: float)
     """Within a transaction: delete sessions, revoke their grants without offline access (OpenID Connect Back-Channel Logout
     section 2.7), leave a job for each relying party.
     """
-    found = [_session(row) for row in connection.execute(_SESSION.where(which).with_for_update()).all()]
+    found = [session_of(row._mapping) for row in connection.execute(_SESSION.where(which).with_for_update()).all()]
     entries: list[tuple[str, str]] = []
     told: list[Party] = []
     for ended in found:
@@ -98,16 +98,3 @@ def end_sessions(connection: Connection, which: ColumnElement[bool], now: float)
         told += [Party(number, subject) for number, subject in parties]
     connection.execute(delete(session).where(which))
     return _Effects(found[0] if found else None, tuple(told), entries)
-
-
-def _session(row: Row[Any]) -> Session:
-    return Session(
-        digest=row.digest,
-        sid=row.sid,
-        user_id=row.user_id,
-        auth_time=row.auth_time,
-        created=row.created,
-        expires=row.expires,
-        amr=tuple(row.amr.split()),
-        acr=row.acr,
-    )

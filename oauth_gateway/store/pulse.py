@@ -47,9 +47,8 @@ class Pulse:
             if self._asked == before:
                 self._asked += 1
                 connection, self._connection = self._connection, None
-                self._answer = StoreUnavailable(
-                    "the question was interrupted"
-                )  # for those who wait, where this thread is killed
+                # for those who wait, where this thread is killed
+                self._answer = StoreUnavailable("the question was interrupted")
                 try:
                     self._connection, self._answer = self._ask(connection)
                 except StoreUnavailable as error:

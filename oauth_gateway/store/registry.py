@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
-from ..models import Client, Secret, User
+from ..models import Client, User
 from .database import add_row
 from .logins import end_sessions
 from .part import Part
 from .schema import REALM, client, consent, grant, origin, session, user
+from .values import changes_of_client, changes_of_user, client_of, user_of
 
 _CLIENT_ID = re.compile(r"[\x20-\x7e]+\Z")  # RFC 6749 appendix A.1
 _CLIENT = select(client).where(client.c.realm == REALM)
@@ -29,22 +27,22 @@ class Registry(Part):
             return None  # not every engine could compare it
         with self.database.read() as connection:
             row = connection.execute(_CLIENT.where(client.c.client_id == client_id)).first()
-        return _client(row) if row and row.client_id == client_id else None
+        return client_of(row._mapping) if row and row.client_id == client_id else None
 
     def client_numbered(self, number: int) -> Client | None:
         with self.database.read() as connection:
             row = connection.execute(_CLIENT.where(client.c.number == number)).first()
-        return _client(row) if row else None
+        return client_of(row._mapping) if row else None
 
     def clients(self, after: int = 0, limit: int = 100) -> Sequence[Client]:
         """A page of clients in the order of their registration, after the one numbered `after`."""
         query = _CLIENT.where(client.c.number > after).order_by(client.c.number).limit(limit)
         with self.database.read() as connection:
-            return [_client(row) for row in connection.execute(query)]
+            return [client_of(row._mapping) for row in connection.execute(query)]
 
     def add_client(self, record: Client) -> bool:
         """Insert; False where the client_id is taken."""
-        values = {**_client_values(record), "number": record.number, "realm": REALM, "client_id": record.client_id}
+        values = {**changes_of_client(record), "number": record.number, "realm": REALM, "client_id": record.client_id}
         with self.database.write() as connection:
             done = add_row(connection, client, values)
             if done:
@@ -54,7 +52,7 @@ class Registry(Part):
     def update_client(self, record: Client, now: float) -> bool:
         """Replace what may change; processes forget what they know of the client's tokens."""
         with self.revoking(now) as (connection, entries):
-            done = connection.execute(update(client).where(client.c.number == record.number).values(_client_values(record)))
+            done = connection.execute(update(client).where(client.c.number == record.number).values(changes_of_client(record)))
             if done.rowcount:
                 store_origins(connection, record)
                 entries.append(("client", record.client_id))
@@ -84,7 +82,7 @@ class Registry(Part):
     def user(self, user_id: str) -> User | None:
         with self.database.read() as connection:
             row = connection.execute(_USER.where(user.c.id == user_id)).first()
-        return _user(row) if row else None
+        return user_of(row._mapping) if row else None
 
     def user_named(self, source: str, name: str) -> User | None:
         """The person whom `source` knows under the normalised `name`."""
@@ -92,24 +90,24 @@ class Registry(Part):
             return None
         with self.database.read() as connection:
             row = connection.execute(_USER.where(user.c.source == source, user.c.name == name)).first()
-        return _user(row) if row and row.name == name else None  # MySQL forgives a blank at the end
+        return user_of(row._mapping) if row and row.name == name else None  # MySQL forgives a blank at the end
 
     def users(self, after: str = "", limit: int = 100) -> Sequence[User]:
         """A page of people in the order of their ids, after `after`."""
         with self.database.read() as connection:
             rows = connection.execute(_USER.where(user.c.id > after).order_by(user.c.id).limit(limit))
-            return [_user(row) for row in rows]
+            return [user_of(row._mapping) for row in rows]
 
     def add_user(self, record: User, name: str) -> bool:
         """Insert; False where the source has the normalised `name` already."""
-        values = {**_user_values(record), "id": record.user_id, "realm": REALM, "source": record.source, "name": name}
+        values = {**changes_of_user(record), "id": record.user_id, "realm": REALM, "source": record.source, "name": name}
         with self.database.write() as connection:
             return add_row(connection, user, values)
 
     def update_user(self, record: User, now: float, *, revoke: bool) -> bool:
         """Replace what may change; with `revoke` also end the person's sessions and forget their tokens."""
         with self.revoking(now) as (connection, entries):
-            done = connection.execute(update(user).where(user.c.id == record.user_id).values(_user_values(record)))
+            done = connection.execute(update(user).where(user.c.id == record.user_id).values(changes_of_user(record)))
             if done.rowcount and revoke:
                 ended = end_sessions(connection, session.c.user_id == record.user_id, now)
                 entries += [("user", record.user_id), *ended.entries]
@@ -137,50 +135,4 @@ def store_origins(connection: Connection, record: Client) -> None:
 def every_origin(connection: Connection) -> None:
     """Version 2 of the schema: the origins of the clients that there are."""
     for row in connection.execute(select(client)).all():
-        store_origins(connection, _client(row))
-
-
-def _client(row: Row[Any]) -> Client:
-    return Client(
-        client_id=row.client_id,
-        metadata=json.loads(row.metadata),
-        secrets=tuple(Secret(**secret) for secret in json.loads(row.secrets)),
-        created=row.created,
-        disabled=row.disabled,
-        number=row.number,
-        owner=row.owner,
-    )
-
-
-def _client_values(record: Client) -> dict[str, Any]:
-    return {
-        "metadata": json.dumps(record.metadata),
-        "secrets": json.dumps([asdict(secret) for secret in record.secrets]),
-        "owner": record.owner,
-        "created": record.created,
-        "disabled": record.disabled,
-    }
-
-
-def _user(row: Row[Any]) -> User:
-    return User(
-        user_id=row.id,
-        username=row.username,
-        source=row.source,
-        password=row.password,
-        created=row.created,
-        disabled=row.disabled,
-        claims=json.loads(row.claims),
-        locale=row.locale,
-    )
-
-
-def _user_values(record: User) -> dict[str, Any]:
-    return {
-        "username": record.username,
-        "password": record.password,
-        "claims": json.dumps(record.claims),
-        "locale": record.locale,
-        "created": record.created,
-        "disabled": record.disabled,
-    }
+        store_origins(connection, client_of(row._mapping))

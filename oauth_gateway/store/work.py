@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, or_, select, update
 
 from ..models import Job, SigningKey
 from .database import add_row
 from .part import Part
 from .schema import REALM, job, key
+from .values import key_of, key_record
 
 _KEY = select(key).where(key.c.realm == REALM).order_by(key.c.algorithm, key.c.generation)
 
@@ -22,19 +22,11 @@ class Work(Part):
     def signing_keys(self) -> Sequence[SigningKey]:
         """All keys, by algorithm and generation."""
         with self.database.read() as connection:
-            return [_signing_key(row) for row in connection.execute(_KEY)]
+            return [key_of(row._mapping) for row in connection.execute(_KEY)]
 
     def add_key(self, record: SigningKey, now: float) -> bool:
         """Insert; False where another process made this generation first. Every process then reads the keys again."""
-        values = {
-            **_key_values(record),
-            "realm": REALM,
-            "algorithm": record.algorithm,
-            "generation": record.generation,
-            "kid": record.kid,
-            "public": json.dumps(dict(record.public)),
-            "created": record.created,
-        }
+        values = {**key_record(record), "realm": REALM}
         with self.revoking(now) as (connection, entries):
             done = add_row(connection, key, values)
             if done:
@@ -97,21 +89,3 @@ def keys_by_generation(connection: Connection) -> None:
     """Version 3 of the schema: the table of keys, which nothing used before, with one key a generation."""
     key.drop(connection)
     key.create(connection)
-
-
-def _signing_key(row: Row[Any]) -> SigningKey:
-    return SigningKey(
-        kid=row.kid,
-        algorithm=row.algorithm,
-        generation=row.generation,
-        public=json.loads(row.public),
-        sealed=row.sealed,
-        created=row.created,
-        active=row.active,
-        longest=row.longest,
-        revoked=row.revoked,
-    )
-
-
-def _key_values(record: SigningKey) -> dict[str, Any]:
-    return {"sealed": record.sealed, "active": record.active, "longest": record.longest, "revoked": record.revoked}

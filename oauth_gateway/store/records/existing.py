@@ -15,9 +15,9 @@ from typing import Any
 from ...models import Client
 from ...sealing import new_number
 from ..kinds import Key, Record
+from ..values import client_of, client_record
 from .primitives import Conflict
 from .table import TableWriter, records_in, text_of
-from .values import client_of, client_record
 
 ALL = 1_000_000  # more than one grant ever has tokens
 USUAL: Mapping[str, Any] = {"redirect_uris": [], "grant_types": [], "response_types": [], "scope": ""}  # every client has them

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from ...models import StoredToken, public_id
 from ..kinds import Key, Record
+from ..values import grant_of
 from .primitives import Reader
-from .values import grant_of
 
 
 @dataclass(frozen=True, slots=True)

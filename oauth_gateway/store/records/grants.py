@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from ...models import AuthorizationCode, Consent, Grant, StoredToken, public_id
 from .. import NewToken, Outcome, Purchase, Redemption
 from ..kinds import RETENTION, Record
+from ..values import consent_of, consent_record, grant_of, grant_record, token_record
 from .families import families
 from .numbers import Numbers
 from .part import Part, changed
 from .primitives import Writer
-from .values import consent_of, consent_record, grant_of, grant_record, token_record
 
 
 class Grants(Part):

@@ -9,10 +9,10 @@ from ...models import Job, Party, Session, public_id
 from ...sealing import new_number
 from .. import Ended
 from ..kinds import Record
+from ..values import job_record, session_of, session_record
 from .grants import extend, revoked
 from .part import Part
 from .primitives import Writer
-from .values import job_record, session_of, session_record
 
 
 @dataclass(slots=True)

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from ...errors import StoreUnavailable
 from ...models import Client, User
 from ..kinds import KIND
+from ..values import changes_of_client, changes_of_user, client_of, client_record, user_of, user_record
 from .logins import end_sessions
 from .part import Part, changed
 from .primitives import Writer
-from .values import changes_of_client, changes_of_user, client_of, client_record, user_of, user_record
 
 log = logging.getLogger("oauth_gateway")
 BATCH = 200  # records that one transaction deletes

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from ...models import Job, SigningKey
 from ..kinds import KIND, Record
+from ..values import job_of, job_record, key_of, key_record, ripened
 from .part import Part, changed
 from .primitives import Writer
-from .values import job_of, job_record, key_of, key_record, ripened
 
 PAGE = 100
 

@@ -1,4 +1,4 @@
-"""Records as the values that they are, and values as records."""
+"""Records, rows of one table among them, as the values that they are, and values as records."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from ...models import Client, Consent, Grant, Job, Secret, Session, SigningKey, User
-from .. import NewToken
-from ..kinds import KIND, Record, ripe_of
+from ..models import Client, Consent, Grant, Job, Secret, Session, SigningKey, User
+from . import NewToken
+from .kinds import KIND, Record, ripe_of
 
-Values = Mapping[str, Any]
+Values = Mapping[Any, Any]  # by the name of the column
 
 
 def client_of(record: Values) -> Client:
