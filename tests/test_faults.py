@@ -266,6 +266,7 @@ def test_a_duration_is_milliseconds_in_practice(service: Service) -> None:
     other = OtherGateway(one)
     other.call(one.machine_token())
     time.sleep(0.5)  # until it listens
+    taken = []
     for round in range(5):
         token = one.machine_token()
         assert other.call(token) == 200
@@ -276,8 +277,9 @@ def test_a_duration_is_milliseconds_in_practice(service: Service) -> None:
         while other.call(token) != 401:
             assert time.monotonic() < started + 10
             time.sleep(0.005)
-        assert time.monotonic() - started < (0.5 if round < 4 else 3.0), round
+        taken.append(time.monotonic() - started)
         assert one.call(token).status_code == 401, "where it was revoked it is known at once"
+    assert sorted(taken[:4])[2] < 0.5 and max(taken) < 3.0, taken
     other.close()
     one.gateway.store.close()
 
