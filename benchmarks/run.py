@@ -88,7 +88,7 @@ def compare(work: Work, peers: list[Peer], folder: Path, given: argparse.Namespa
         prepared(peer, given.rows, folder)
     for number in range(given.rounds):
         for peer in peers[:: -1 if number % 2 else 1]:
-            measured = measure(work, peer, prepared(peer, given.rows, folder), given.seconds)
+            measured = measure(work, peer, prepared(peer, given.rows, folder), max(given.seconds, peer.seconds))
             found[peer.name].append(measured)
             shown = f"{measured.rate:9.1f}/s {measured.cpu:9.1f} µs {measured.memory / 1024:7.1f} MiB"
             print(f"{work.name} {number + 1}/{given.rounds}: {peer.name:24} {shown}", flush=True)

@@ -95,6 +95,7 @@ async function interact(request, response) {
     return;
   }
   const grant = new provider.Grant({ accountId: session.accountId, clientId: 'shop' });
+  grant.addOIDCScope('read');
   grant.addResourceScope(resource, 'read');
   await provider.interactionFinished(request, response, { consent: { grantId: await grant.save() } });
 }

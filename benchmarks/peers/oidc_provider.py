@@ -42,7 +42,10 @@ def _visit(connection: http.client.HTTPConnection) -> str:
         answer.read()
         for header in answer.headers.get_all("Set-Cookie") or ():
             name, _, value = header.partition(";")[0].partition("=")
-            cookies[name] = value
+            if value:
+                cookies[name] = value
+            else:
+                cookies.pop(name, None)
         location = answer.headers["Location"] or ""
         if location.startswith(CALLBACK):
             return "; ".join(f"{name}={value}" for name, value in cookies.items() if name.startswith("_session"))
