@@ -22,7 +22,7 @@ from .models import SigningKey
 from .own_keys import own_keys
 from .sealing import Sealer
 from .settings import Settings
-from .store import Store
+from .store import UNTOLD, Store
 
 log = logging.getLogger("oauth_gateway")
 LEAD = 600  # seconds; twice the age for which the JWK Set may be kept (see `jwk_set`)
@@ -41,7 +41,7 @@ class _Known:
     stored: tuple[SigningKey, ...]
     opened: Mapping[str, jose.Key] = field(repr=False)
     until: Mapping[str, float]
-    epoch: bytes = b""
+    epoch: bytes | None = b""
     due: float = 0.0
 
 
@@ -220,7 +220,8 @@ class Keys:
         for key in stored:
             if not key.revoked and ends.get(key.kid, now + 1) + self._hinted > now:
                 opened[key.kid] = before.get(key.kid) or self._made.pop(key.kid, None) or self._open(key)
-        self._known = _Known((*stored, *(key for key, _ in self._own.values())), opened, ends, epoch, now + READ_SECONDS)
+        seen = None if epoch == UNTOLD else epoch
+        self._known = _Known((*stored, *(key for key, _ in self._own.values())), opened, ends, seen, now + READ_SECONDS)
         return self._known
 
     def _open(self, key: SigningKey) -> jose.Key:

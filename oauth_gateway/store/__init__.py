@@ -16,6 +16,9 @@ from typing import Any, Protocol
 from ..errors import ConfigurationError
 from ..models import AuthorizationCode, Client, Consent, Grant, Job, Party, Session, SigningKey, StoredToken, User
 
+EPOCH_BYTES = 16
+UNTOLD = b"\xff" * EPOCH_BYTES  # an epoch while a revocation is committed, and after it where its process died before it told
+
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
@@ -136,8 +139,9 @@ class Store(Protocol):
     def revoke_grant(self, grant_id: int, now: float) -> None: ...
     def changes(self, position: int) -> Changes: ...
 
-    # `epoch` is as it is now; `last_epoch` as this process was last told, by a push or by `watch`, and costs nothing: it is for
-    # those who allow a delay, and then call `watch` every `poll` seconds; `watch` tells whether something changed
+    # `epoch` is as it is now, and UNTOLD while nobody may remember what they know; the function is taken anew after each
+    # `watch`. `last_epoch` is as this process was last told, by a push or by `watch`, and costs nothing: it is for those who
+    # allow a delay, and then call `watch` every `poll` seconds; `watch` tells whether something changed
     poll: float
 
     @property

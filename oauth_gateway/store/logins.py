@@ -6,16 +6,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, insert, select, update
 
 from ..models import Party, Session, public_id
 from ..sealing import new_number
 from . import Ended
 from .part import Part
+from .prepared import Prepared
 from .schema import REALM, feed, grant, job, session
 from .values import session_of
 
 _SESSION = select(session).where(session.c.realm == REALM)
+_LIVING = Prepared(_SESSION.where(session.c.digest == bindparam("digest"), session.c.expires > bindparam("now")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,8 @@ class Logins(Part):
     def session(self, digest: bytes, now: float) -> Session | None:
         """The living session whose cookie has this digest."""
         with self.database.read() as connection:
-            row = connection.execute(_SESSION.where(session.c.digest == digest, session.c.expires > now)).first()
-        return session_of(row._mapping) if row else None
+            row = _LIVING.first(connection, digest=digest, now=now)
+        return session_of(row._asdict()) if row else None
 
     def sessions(self, user_id: str | None = None, after: str = "", limit: int = 100) -> Sequence[Session]:
         """A page of sessions in the order of their sids, after `after`; of one person where `user_id` is given."""
