@@ -158,8 +158,8 @@ class OAuthGateway:
     # -- the protocol road
 
     def _protocol(self, environ: Environ, endpoint: Endpoint) -> Any:
-        for name in IDENTITY:
-            environ.pop(name, None)
+        for name in IDENTITY.intersection(environ):
+            del environ[name]
         exchange = Exchange(environ, self.settings)
         if endpoint.scripts and is_preflight(environ):
             return self._cors.preflight(environ, endpoint.methods)

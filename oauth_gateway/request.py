@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
 
 from authlib.oauth2.rfc6749 import OAuth2Request
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
@@ -15,11 +19,20 @@ if TYPE_CHECKING:
     from .decision import Decision
 
 
+CHALLENGE = (("WWW-Authenticate", 'Basic realm="token endpoint", charset="UTF-8"'),)
+
+
+_BLANK = vars(OAuth2Request("POST", "https://localhost"))
+
+
 class AuthorizationRequest(OAuth2Request):  # type: ignore[misc]
     """A protocol request as Authlib sees it, made of strict parameters and of URLs from the issuer."""
 
     def __init__(self, exchange: Exchange, parameters: Params, path: str) -> None:
-        super().__init__(exchange.method, exchange.url(path), headers=exchange.headers)
+        self.__dict__.update(_BLANK)  # instead of Authlib's constructor, which looks at the URL: ours comes from the issuer
+        self.method = exchange.method
+        self.uri = exchange.url(path)
+        self.headers = exchange.headers
         self.exchange = exchange
         self.params = parameters
         self.payload = BasicOAuth2Payload(parameters)
@@ -43,6 +56,21 @@ class AuthorizationRequest(OAuth2Request):  # type: ignore[misc]
         state = self.params.get("state") if "state" not in self.params.repeated else None
         return OAuthError(error, description, redirect_uri=self.trusted_uri, state=state, mode=self.mode)
 
+    @cached_property
+    def basic(self) -> tuple[str, str] | None:
+        """client_id and secret of a Basic header, form-decoded (RFC 6749 section 2.3.1); None where there is no such header."""
+        scheme, _, value = self.exchange.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if scheme.lower() != "basic":
+            return None
+        try:
+            text = base64.b64decode(value.strip(), validate=True).decode("utf-8")
+            client_id, colon, secret = text.partition(":")
+            if colon:
+                return _form_decoded(client_id), _form_decoded(secret)
+        except (binascii.Error, ValueError):
+            pass
+        raise OAuthError("invalid_client", "The Basic credentials are malformed.", 401, headers=CHALLENGE)
+
     @property
     def prompts(self) -> frozenset[str]:
         return frozenset(self.params.get("prompt", "").split())
@@ -59,3 +87,7 @@ class AuthorizationRequest(OAuth2Request):  # type: ignore[misc]
     @property
     def form(self) -> Params:
         return self.params
+
+
+def _form_decoded(text: str) -> str:
+    return unquote_to_bytes(text.replace("+", " ")).decode("utf-8") if "+" in text or "%" in text else text

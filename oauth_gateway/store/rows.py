@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam
+from sqlalchemy import Connection, bindparam
 
 from ..models import NOTHING, Consent, Grant, StoredToken, public_id
 from . import NewToken
@@ -45,7 +45,7 @@ def _token_values(new: NewToken) -> dict[str, Any]:
     }
 
 
-def lives(row: Row[Any], dormant: bool = False) -> bool:
+def lives(row: Any, dormant: bool = False) -> bool:
     """Whether client, grant and person are there and none was revoked, nor disabled unless `dormant` ones count too."""
     if row.client_disabled is not None and not dormant:
         return False
@@ -70,7 +70,7 @@ def redeemable(row: Any, now: float) -> bool:
     return not expired or row.redeemed is not None
 
 
-def token_of(row: Row[Any]) -> StoredToken:
+def token_of(row: Any) -> StoredToken:
     family = grant_of(row) if row.grant_id is not None else None
     expires = row.expires
     if family is not None and family.expires is not None:
@@ -101,7 +101,7 @@ def token_of(row: Row[Any]) -> StoredToken:
     )
 
 
-def grant_of(row: Row[Any]) -> Grant:
+def grant_of(row: Any) -> Grant:
     return Grant(
         id=row.grant_id,
         client=row.client,

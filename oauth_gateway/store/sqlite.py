@@ -81,7 +81,8 @@ class Database:
         """A transaction that holds the write lock from its start; `durable` waits for the disk after its commit."""
         flush, number = self._flush, 0
         with translated:
-            with self._turn():
+            self._take_turn()
+            try:
                 connection = self._writer
                 if connection is None:
                     connection = self._writer = self.engine.connect()
@@ -97,18 +98,15 @@ class Database:
                     raise
                 if flush is not None:
                     number = flush.wrote()
+            finally:
+                self._lock.release()
             if durable and flush is not None:
                 flush.wait(number)
 
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _take_turn(self) -> None:
         """The writer's lock, waited for no longer than SQLite's own: threads must not queue up behind a locked file."""
         if not self._lock.acquire(timeout=BUSY_SECONDS):
             raise StoreUnavailable("the database is busy: other writers did not finish in time")
-        try:
-            yield
-        finally:
-            self._lock.release()
 
     def _refuse_another_file(self) -> None:
         """A write into a file that is no longer the database would be answered and lost."""
@@ -228,8 +226,11 @@ class Database:
                 self._file = _place(self.place)
             self._epoch.read()
             if not self._is_the_same():
-                with self._turn():
+                self._take_turn()
+                try:
                     self._replaced()
+                finally:
+                    self._lock.release()
                 raise StoreUnavailable(f"{self.path} was replaced while it was in use")
             if self._watcher is None:
                 self._watcher = self._connect()
