@@ -26,6 +26,7 @@ from oauth_gateway import OAuthGateway
 from oauth_gateway.clients import Clients
 from oauth_gateway.gateway import is_well_known
 from oauth_gateway.jobs import Jobs
+from oauth_gateway.sealing import new_number
 
 from .first_requests import BASE, CALLBACK, Worker, be_a_machine, be_a_person, read_documents
 
@@ -177,6 +178,7 @@ def work(kind: type[OAuthGateway] = OAuthGateway) -> dict[str, dict[str, Any]]:
         named = Deployment(f"{folder}/b.db", kind, identity_headers=True)
         signed = Deployment(f"{folder}/c.db", kind, access_token_format="jwt")
         unknown = plain.gateway.server.sealer.issue("at")[0]
+        dead = plain.gateway.server.sealer.issue("at", new_number() - (3_600_000 << 21))[0]  # of an hour ago, and purged since
         plain.thing(plain.known, "/other")()
         found = {
             "cached": count(lambda: plain.thing(plain.known)),
@@ -185,6 +187,7 @@ def work(kind: type[OAuthGateway] = OAuthGateway) -> dict[str, dict[str, Any]]:
             "cached, JWT": count(lambda: signed.thing(signed.known)),
             "garbage": count(lambda: plain.thing("garbage")),
             "unknown, our checksum": count(lambda: plain.thing(unknown)),
+            "dead, again": count(lambda: plain.thing(dead)),
             "miss": count(lambda: plain.thing(plain.token())),
             "client_credentials": count(plain.token_request),
         }
