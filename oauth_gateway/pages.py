@@ -15,7 +15,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import BaseLoader, ChoiceLoader, DictLoader, Environment, FileSystemLoader
+from jinja2 import BaseLoader, BytecodeCache, ChoiceLoader, DictLoader, Environment, FileSystemLoader, TemplateSyntaxError
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from .errors import ConfigurationError, OAuthError
@@ -46,7 +47,9 @@ class Pages:
         loaders: list[BaseLoader] = [DictLoader(_sources())]
         if settings.templates:
             loaders.insert(0, FileSystemLoader(settings.templates))
-        self._templates = Environment(loader=ChoiceLoader(loaders), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        self._templates = Environment(
+            loader=ChoiceLoader(loaders), autoescape=True, trim_blocks=True, lstrip_blocks=True, bytecode_cache=_compiled
+        )
         colour = settings.brand.get("colour", ACCENT)
         style = (files("oauth_gateway") / "templates" / "style.css").read_text("utf-8")
         style = style.replace("ACCENT-TEXT", _readable_on(colour)).replace("ACCENT", colour).strip()
@@ -60,6 +63,15 @@ class Pages:
             go_on_script=Markup(GO_ON),  # noqa: S704 - ours
             brand_logo=_data_uri(settings.brand["logo"]) if "logo" in settings.brand else "",
         )
+        self._load_all()
+
+    def _load_all(self) -> None:
+        """Compile every page now: the first person waits for none, and a page of the operator's that cannot be read is told."""
+        try:
+            for name in _sources():
+                self._templates.get_template(name)
+        except TemplateSyntaxError as error:
+            raise ConfigurationError(f"templates: {error.name}, line {error.lineno}: {error.message}") from None
 
     def render(
         self,
@@ -115,6 +127,23 @@ class Pages:
             code=error.error,
             again=again,
         )
+
+
+class _Compiled(BytecodeCache):
+    """Compiled pages, for all gateways of this process; Jinja compares the sources' checksums."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, tuple[str, Any]] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        checksum, code = self._code.get(bucket.key, ("", None))
+        bucket.code = code if checksum == bucket.checksum else None
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._code[bucket.key] = (bucket.checksum, bucket.code)
+
+
+_compiled = _Compiled()
 
 
 @cache

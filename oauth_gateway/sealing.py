@@ -39,6 +39,11 @@ def new_number() -> int:
     return number
 
 
+def is_older(number: int, seconds: float) -> bool:
+    """Whether `new_number` gave `number` more than `seconds` ago."""
+    return number < int((time.time() - seconds) * 1000) << 21
+
+
 class Credential:
     """A token or code that is well-formed and carries a true checksum: `kind`, the row's `number`, the row's `digest`.
 

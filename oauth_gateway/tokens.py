@@ -18,12 +18,14 @@ from typing import TypeVar
 from .errors import StoreUnavailable
 from .forks import reset_in_children
 from .models import StoredToken, Token
+from .refused import Refused
 from .remembered import Remembered
-from .sealing import Sealer
+from .sealing import Credential, Sealer, is_older
 from .store import UNTOLD, Store
 
 log = logging.getLogger("oauth_gateway")
 WATCH_SECONDS = 1.0
+SETTLED = 300.0  # seconds after which no transaction that stores a token can still be under way, whoever's clock is wrong
 MOST_ALIKE = 4096  # different values of which tokens share one; beyond that the sharing starts anew
 Value = TypeVar("Value")
 
@@ -69,6 +71,7 @@ class Tokens:
         self._asking = False
         self._remembered = Remembered(self._size)
         self._hits = self._remembered.hits  # read without the lock
+        self._refused = Refused()
         self._alike: dict[object, object] = {}
         self._applied: bytes | None = None
         self._position = -1
@@ -136,6 +139,7 @@ class Tokens:
 
     def _drop(self) -> None:
         self._remembered.clear()
+        self._refused.clear()
         self._alike.clear()
         self._applied = None
         self._position = -1
@@ -148,16 +152,28 @@ class Tokens:
                 self._remembered.forget(header, ("token", expired.id))
         position = self._position  # before the signature is judged: a key may be revoked at any moment
         credential = self._sealer.recognise(header[7:].lstrip(" "))
-        if credential is None or not credential.may_be("at"):
+        if credential is None or not credential.may_be("at") or (credential.digest, monotonic()) in self._refused:
             return None
         stored, head = self._store.token(credential.number, credential.digest)
         if stored is None or not stored.lives(now, self._audience) or stored.kind != "access_token":
+            if stored is not None or self._is_gone(credential):
+                with self._lock:
+                    if self._position == position <= head:
+                        self._refused.add(credential.digest, monotonic())
             return None
         token = self._for_the_app(stored)
         with self._lock:
             if self._position == position <= head:
                 self._remembered.add(header, token, _subjects(stored, credential.kid))
         return token
+
+    def _is_gone(self, credential: Credential) -> bool:
+        """Whether a token that the store did not give will never be given: not one that is stored in this moment, not one whose
+        client or person is disabled for now. Of a text of another's making nobody knows when it is stored.
+        """
+        if not credential.kind or not is_older(credential.number, SETTLED):
+            return False
+        return self._store.token(credential.number, credential.digest, dormant=True)[0] is None
 
     def _for_the_app(self, stored: StoredToken) -> Token:
         """What the app may see of it, with its scopes in effect. What is alike in many tokens they share."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "oauth_gateway"
 FLOORS = [
-    {"errors", "clock", "redirects", "jose", "forks"},
+    {"errors", "clock", "redirects", "jose", "forks", "later"},
     {"fetch", "naming", "values", "settings", "models", "params", "policy", "sealing", "scopes"},
-    {"store", "remembered"},
+    {"store", "remembered", "refused"},
     {"events", "tokens", "users", "sessions", "deployment", "keys", "own_keys", "jwt_access_tokens", "claims", "jobs"},
     {"exchange", "request", "authlib_errors", "pages", "client_metadata", "clients", "cors", "refusals", "guard"},
     {"issuing", "authorizing", "client_assertions", "client_auth", "id_tokens", "navigation"},
