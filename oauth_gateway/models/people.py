@@ -25,7 +25,9 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A login session; `digest` is of the cookie's value, `sid` its public name."""
+    """A login session; `digest` is of the cookie's value, `sid` its public name, `device` what the person knows the browser
+    by, such as "Firefox on Linux". `seen` is when it was noticed last, up to an hour late, or None.
+    """
 
     digest: bytes = field(repr=False)
     sid: str
@@ -35,6 +37,8 @@ class Session:
     expires: float
     amr: tuple[str, ...] = ()
     acr: str | None = None
+    device: str = ""
+    seen: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
