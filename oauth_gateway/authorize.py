@@ -21,9 +21,10 @@ from .errors import OAuthError
 from .exchange import Answer, Exchange
 from .login import MOST_QUERY, Login
 from .models import Client, Session, User
-from .navigation import is_navigation, is_same_origin, refuse_unless_navigation, refuse_unless_same_origin
+from .navigation import is_navigation, is_same_origin, refuse_unless_navigation, refuse_unless_same_origin, wrong_form
 from .request import AuthorizationRequest
 from .sealing import new_number
+from .sentences import Sentence
 from .server import AuthorizationServer
 
 PATH = "/authorize"
@@ -65,7 +66,7 @@ class Authorization:
             if "none" in prompts:
                 raise request.redirected("login_required", "The person has to sign in first.")
             other = signed_in is not None and not self._is_meant(request, signed_in[1])
-            message = "The application asks for another account than the one that is signed in." if other else ""
+            message = Sentence("The application asks for another account than the one that is signed in.") if other else ""
             return self.login.page(exchange, request.params.text, grant=grant, message=message)
         session, user = signed_in
         if request.acr is not None and session.acr not in request.acr:
@@ -108,6 +109,7 @@ class Authorization:
         """Go on as who is signed in, or as somebody else."""
         cookie, rest = self.login.cookie(exchange) or "", without_prompt(request.params, "select_account")
         return self.server.pages.render(
+            exchange,
             "choose",
             leads_to=redirects.form_action_source(str(request.trusted_uri)),
             client_name=request.client.name,
@@ -146,6 +148,7 @@ class Authorization:
         scopes = [{"name": scope, "description": every.get(scope, "")} for scope in ordered]
         claims = [{"name": claim, "description": f"See your {claim.replace('_', ' ')}"} for claim in sorted(request.claims)]
         return self.server.pages.render(
+            exchange,
             "consent",
             leads_to=redirects.form_action_source(grant.redirect_uri),
             client_name=request.client.name,
@@ -167,7 +170,7 @@ class Authorization:
         form.refuse_repeated()
         cookie = self.login.cookie(exchange)
         if not self.login.sessions.form_is_ours(cookie, "consent", form.get("csrf", "")):
-            raise OAuthError("invalid_request", "This page was not meant for this browser, or it is too old.", 403)
+            raise wrong_form()
         transaction = self._transaction(cookie or "", form.get("transaction", ""))
         signed_in = self.login.signed_in(exchange)
         fresh = clock.now() - transaction["made"] < TRANSACTION_SECONDS
@@ -200,7 +203,7 @@ class Authorization:
         amount = ALLOWED if decision == "allow" else DENIED
         denied, allowed = divmod(server.store.count("decision", key, TRANSACTION_SECONDS, now, amount).value, DENIED)
         if denied and allowed:
-            raise OAuthError("invalid_request", "This request was answered before.", 409)
+            raise OAuthError("invalid_request", Sentence("This request was answered before."), 409)
         if decision == "allow":
             seed = bytes.fromhex(transaction["seed"])
             request.decision = self._decision(session, user, seed, transaction["number"], remember=True)
@@ -216,7 +219,7 @@ class Authorization:
         except (binascii.Error, ValueError):
             data = None
         if data is None:
-            raise OAuthError("invalid_request", "This page was not meant for this browser, or it is too old.", 403)
+            raise wrong_form()
         transaction: dict[str, Any] = json.loads(data)
         return transaction
 

@@ -19,6 +19,7 @@ from .exchange import Answer, Environ
 from .models import LACKS_SCOPE, Token
 from .policy import Decision, Policy, not_canonical
 from .refusals import Refusals
+from .sentences import Sentence
 from .settings import Settings
 from .tokens import Tokens
 
@@ -53,6 +54,7 @@ IDENTITY = frozenset(
 OVERRIDES = ("HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_X_METHOD_OVERRIDE", "HTTP_X_HTTP_METHOD")
 UNUSUAL = IDENTITY.union(OVERRIDES)
 MOST_PATHS = 8192  # remembered decisions; a flood of paths costs a few microseconds each, and a few megabytes at most
+NEEDS_TOKEN = Sentence("A bearer token is required.")
 LONGEST_PATH = 300  # characters; decisions about longer ones are made anew
 _CREDENTIAL = re.compile(r"[A-Za-z0-9\-._~+/]+=*\Z")
 _BEARER = re.compile(r"(?:\A|,)\s*bearer(?:\s|\Z)", re.IGNORECASE)
@@ -78,7 +80,7 @@ class Guard:
         path = path or "/"
         reason = not_canonical(path)
         if reason is not None:
-            raise OAuthError("invalid_request", f"The path is not canonical: {reason}.")
+            raise OAuthError("invalid_request", Sentence("The path is not canonical: %(reason)s.", reason=reason))
         decision = self._answering(self._policy.decide(method, path))
         if len(path) + len(method) <= LONGEST_PATH:
             if len(self.known) >= MOST_PATHS:
@@ -101,11 +103,11 @@ class Guard:
             return self._without_token(environ, decision)
         query = environ.get("QUERY_STRING")
         if query and ("access_token" in query or "%" in query) and _names_a_token(query):
-            raise OAuthError("invalid_request", "A token must not be sent in the query string.")
+            raise OAuthError("invalid_request", Sentence("A token must not be sent in the query string."))
         if header is None:
             if decision.kind == "optional":
                 return self._without_token(environ, decision)
-            raise OAuthError("", "A bearer token is required.", 401)
+            raise OAuthError("", NEEDS_TOKEN, 401)
         try:
             token = self._tokens.find(header, clock.now()) if header[:7] == "Bearer " else None
         except StoreUnavailable:
@@ -147,8 +149,8 @@ class Guard:
             token = None
         if token is None:
             if not _CREDENTIAL.match(header[7:].strip(" ")):
-                raise OAuthError("invalid_request", "The Authorization header is malformed.")
-            raise OAuthError("invalid_token", "The token is unknown, expired or revoked.", 401)
+                raise OAuthError("invalid_request", Sentence("The Authorization header is malformed."))
+            raise OAuthError("invalid_token", Sentence("The token is unknown, expired or revoked."), 401)
         return token
 
     def _drop_unusual(self, environ: Environ, decision: Decision) -> Decision:
@@ -186,7 +188,7 @@ def _admit_preflight(environ: Environ, decision: Decision) -> None:
 
 def _require_a_token(*scopes: str) -> None:
     """`environ["oauth_gateway.require"]` of a request that came without a token."""
-    raise StepUpRequired("", "A bearer token is required.", 401, scopes)
+    raise StepUpRequired("", NEEDS_TOKEN, 401, scopes)
 
 
 def _require_in_vain(*scopes: str) -> None:
@@ -199,8 +201,8 @@ def _normalised(header: str) -> str:
     scheme, _, credential = header.replace("\t", " ").partition(" ")
     if scheme.lower() != "bearer":
         if scheme.lower().startswith("bearer") or _BEARER.search(header):
-            raise OAuthError("invalid_request", "The Authorization header is malformed.")
-        raise OAuthError("", "A bearer token is required.", 401)
+            raise OAuthError("invalid_request", Sentence("The Authorization header is malformed."))
+        raise OAuthError("", NEEDS_TOKEN, 401)
     return "Bearer " + credential.strip(" ")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,6 +12,7 @@ from .exchange import Answer, Exchange
 from .models import Client, Session, User
 from .navigation import refuse_unless_navigation, refuse_unless_same_origin, see_other
 from .request import AuthorizationRequest
+from .sentences import Moment, Sentence
 from .server import AuthorizationServer
 from .sessions import Sessions, new_value, read_cookie, set_cookie
 from .store import Ended
@@ -46,10 +46,13 @@ class Login:
         if len(encoded) <= MOST_QUERY:
             return see_other(f"{exchange.url('/authorize')}?{encoded}", *headers)
         if len(encoded) > MOST_REQUEST:
-            raise OAuthError("invalid_request", f"The request is longer than {MOST_REQUEST} characters.", 413)
+            raise OAuthError(
+                "invalid_request", Sentence("The request is longer than %(most)s characters.", most=MOST_REQUEST), 413
+            )
         fields = [(name, value) for name, values in params.parse(query).every.items() for value in values]
         grant = self._validated(exchange, query)
         return self.server.pages.render(
+            exchange,
             "continue",
             headers=headers,
             leads_to=redirects.form_action_source(grant.redirect_uri) if grant else "",
@@ -71,9 +74,9 @@ class Login:
         form.refuse_repeated()
         cookie, following = self.cookie(exchange), form.get("next", "")
         if not self.sessions.form_is_ours(cookie, "login", form.get("csrf", "")):
-            error = OAuthError("invalid_request", "The sign-in page was open for too long, or cookies are off.", 403)
+            error = OAuthError("invalid_request", Sentence("The sign-in page was open for too long, or cookies are off."), 403)
             again = dict(self.start(exchange, following).headers).get("Location", "")
-            return self.server.pages.error(error, again=again)
+            return self.server.pages.error(exchange, error, again=again)
         now, name = clock.now(), form.get("username", "")
         try:
             user = self.server.users.log_in(name, form.get("password", ""), exchange.address, now)
@@ -82,7 +85,7 @@ class Login:
                 exchange, following, message=error.description, name=name, status=error.status, headers=error.headers
             )
         if user is None:
-            return self.page(exchange, following, message="Name or password is not right.", name=name, status=400)
+            return self.page(exchange, following, message=Sentence("Name or password is not right."), name=name, status=400)
         value, ended = self.sessions.start(user, cookie, now)
         if ended is not None:
             self.server.events.emit("session.ended", user_id=ended.session.user_id, address=exchange.address)
@@ -114,6 +117,7 @@ class Login:
         if grant is None and query:
             grant = self._validated(exchange, query)
         return self.server.pages.render(
+            exchange,
             "login",
             status,
             headers=headers,
@@ -147,7 +151,7 @@ class Login:
         if not frames or not goes_to:
             return answer
         cookies = tuple(header for header in answer.headers if header[0] == "Set-Cookie")
-        return self.server.pages.render("signing_out", headers=cookies, frames=frames, goes_to=goes_to)
+        return self.server.pages.render(exchange, "signing_out", headers=cookies, frames=frames, goes_to=goes_to)
 
     def account_page(self, exchange: Exchange, session: Session, user: User) -> Answer:
         """Who is signed in here, and where else they are."""
@@ -155,13 +159,14 @@ class Login:
         sessions = [
             {
                 "sid": each.sid,
-                "since": moment(each.created),
-                "signed_in": moment(each.auth_time),
+                "since": Moment(each.created),
+                "signed_in": Moment(each.auth_time),
                 "here": each.sid == session.sid,
             }
             for each in self.sessions.of(user, now)
         ]
         return self.server.pages.render(
+            exchange,
             "account",
             username=user.username,
             action=exchange.url("/authorize/logout"),
@@ -170,10 +175,6 @@ class Login:
             session_action=exchange.url("/authorize/account"),
             session_csrf=self.sessions.form_token(cookie, "account"),
         )
-
-
-def moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def settled(query: str, client: Client | None) -> str:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from .sentences import Sentence
+
 _METHOD = re.compile(r"[A-Z][A-Z-]*\Z")
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -128,20 +130,20 @@ def wsgi_path(path: str) -> str:
 def not_canonical(path: str) -> str | None:
     """Why `path` (PATH_INFO as text) could mean two things to gateway and app, or None where it cannot."""
     if not path.startswith("/"):
-        return "it does not start with /"
+        return Sentence("it does not start with /")
     if "//" in path:
-        return "it has an empty segment"
+        return Sentence("it has an empty segment")
     if "\\" in path:
-        return "it has a backslash"
+        return Sentence("it has a backslash")
     if _CONTROL.search(path):
-        return "it has a control character"
+        return Sentence("it has a control character")
     if "/." in path and _DOT_SEGMENT.search(path):
-        return "it has a dot segment"
+        return Sentence("it has a dot segment")
     if not path.isascii():
         try:
             path.encode("latin-1").decode("utf-8")
         except UnicodeError:
-            return "it is not UTF-8"
+            return Sentence("it is not UTF-8")
     return None
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from .cors import Cors
 from .errors import OAuthError
 from .events import Events
-from .exchange import Answer, Environ, client_address, json_answer, loopback_base
+from .exchange import Answer, Environ, Exchange, client_address, json_answer, loopback_base
 from .pages import Pages
 from .settings import Settings
 
@@ -36,7 +36,8 @@ class Refusals:
         if error.error in _CHALLENGED:
             headers.append(("WWW-Authenticate", challenge(error, self._settings.audience, self._resource_metadata(environ))))
         if prefers_page(environ):
-            page = self._pages.error(OAuthError(error.error or "unauthorized", error.description, error.status))
+            shown = OAuthError(error.error or "unauthorized", error.description, error.status)
+            page = self._pages.error(Exchange(environ, self._settings), shown)
             return Answer(page.status, [*page.headers, *headers], page.body)
         document = {"error": error.error or "unauthorized", "error_description": error.description}
         return json_answer(error.status, document, headers)

@@ -24,6 +24,7 @@ from .events import Events
 from .forks import reset_in_children
 from .models import User
 from .sealing import Sealer
+from .sentences import Counted, Sentence
 from .store import Store
 from .values import RESERVED_CLAIMS
 
@@ -79,7 +80,7 @@ class Users:
         """
         if isinstance(who, User):
             if who.disabled is not None:
-                raise OAuthError("access_denied", "This account is disabled.")
+                raise OAuthError("access_denied", Sentence("This account is disabled."))
             return who
         if isinstance(who, Mapping):
             who = who["name"]
@@ -89,7 +90,7 @@ class Users:
             self._store.add_user(User(secrets.token_urlsafe(16), name, APPLICATION, None, now), normalise(name))
             user = self._store.user_named(APPLICATION, normalise(name))
         if user is None or user.disabled is not None:
-            raise OAuthError("access_denied", "This account is disabled.")
+            raise OAuthError("access_denied", Sentence("This account is disabled."))
         return user
 
     def set_password(self, user: User, password: str, now: float) -> None:
@@ -142,7 +143,11 @@ class Users:
             self._events.emit("login.throttled", address=address)
             raise OAuthError(
                 "slow_down",
-                f"Too many attempts. Please try again in {math.ceil(wait / 60)} minutes.",
+                Counted(
+                    "Too many attempts. Please try again in %(number)s minute.",
+                    "Too many attempts. Please try again in %(number)s minutes.",
+                    math.ceil(wait / 60),
+                ),
                 429,
                 headers=(("Retry-After", str(wait)),),
             )
@@ -160,7 +165,7 @@ class Users:
         if not self._turns.acquire(timeout=HASH_PATIENCE):
             raise OAuthError(
                 "temporarily_unavailable",
-                "Too many people are signing in at once. Please try again.",
+                Sentence("Too many people are signing in at once. Please try again."),
                 503,
                 headers=(("Retry-After", "5"),),
             )

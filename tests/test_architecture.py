@@ -7,8 +7,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "oauth_gateway"
 FLOORS = [
-    {"errors", "clock", "redirects", "jose", "forks"},
-    {"fetch", "naming", "values", "settings", "models", "params", "policy", "sealing", "scopes"},
+    {"sentences", "errors", "clock", "redirects", "jose", "forks"},
+    {"languages", "fetch", "naming", "values", "settings", "models", "params", "policy", "sealing", "scopes"},
     {"store", "remembered"},
     {"events", "tokens", "users", "sessions", "deployment", "keys", "own_keys", "jwt_access_tokens", "claims", "jobs"},
     {"exchange", "request", "authlib_errors", "pages", "client_metadata", "clients", "cors", "refusals", "guard"},
@@ -32,6 +32,7 @@ FLOORS = [
 ]
 # on one floor, in one direction
 SAME_FLOOR = {
+    ("errors", "sentences"),
     ("models", "redirects"),
     ("values", "policy"),
     ("settings", "policy"),
