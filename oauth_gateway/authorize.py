@@ -143,9 +143,7 @@ class Authorization:
             "made": clock.now(),
         }
         sealed = self.server.sealer.seal("transaction", json.dumps(transaction).encode(), cookie)
-        every, granted = self.server.scopes.every, (request.scope or "").split()
-        ordered = [scope for scope in every if scope in granted] + [scope for scope in granted if scope not in every]
-        scopes = [{"name": scope, "description": every.get(scope, "")} for scope in ordered]
+        scopes = self.server.scopes.described((request.scope or "").split())
         claims = [{"name": claim, "description": f"See your {claim.replace('_', ' ')}"} for claim in sorted(request.claims)]
         return self.server.pages.render(
             exchange,
@@ -234,11 +232,13 @@ def install(server: AuthorizationServer) -> None:
     endpoint = Authorization(server)
     server.check(check_parameters)
     server.check(lambda request, client: server.check_resource(request))
+    mine = account.Account(server, endpoint.login)
     for path, handler, member in (
         (PATH, endpoint.authorize, "authorization_endpoint"),
         ("/authorize/login", endpoint.login.login, None),
         (logout.PATH, logout.Logout(server, endpoint.login).logout, None),
-        (account.PATH, account.Account(server, endpoint.login).account, None),
+        (account.PATH, mine.account, None),
+        (account.PASSWORD, mine.password, None),
     ):
         server.endpoint(path, handler, member, methods="GET HEAD POST", people=True)
     server.metadata(

@@ -39,6 +39,12 @@ class ScopePolicy:
         """All scopes with their descriptions."""
         return {**self.identity, **self._settings.scopes}
 
+    def described(self, scopes: Iterable[str]) -> list[dict[str, str]]:
+        """Each scope's `name` and `description`, empty where there is none, in the order of the settings."""
+        every, given = self.every, set(scopes)
+        ordered = [scope for scope in every if scope in given] + sorted(given - every.keys())
+        return [{"name": scope, "description": every.get(scope, "")} for scope in ordered]
+
     def effective(self, scopes: Iterable[str]) -> frozenset[str]:
         """The scopes with all that they imply."""
         found = frozenset(scopes)

@@ -11,7 +11,7 @@ FLOORS = [
     {"languages", "fetch", "naming", "values", "settings", "models", "params", "policy", "sealing", "scopes"},
     {"store", "remembered"},
     {"events", "tokens", "users", "sessions", "deployment", "keys", "own_keys", "jwt_access_tokens", "claims", "jobs"},
-    {"exchange", "request", "authlib_errors", "pages", "client_metadata", "clients", "cors", "refusals", "guard"},
+    {"devices", "exchange", "request", "authlib_errors", "pages", "client_metadata", "clients", "cors", "refusals", "guard"},
     {"issuing", "authorizing", "client_assertions", "client_auth", "id_tokens", "navigation"},
     {"server"},
     {
