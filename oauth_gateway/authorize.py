@@ -23,6 +23,7 @@ from .login import MOST_QUERY, Login
 from .models import Client, Session, User
 from .navigation import is_navigation, is_same_origin, refuse_unless_navigation, refuse_unless_same_origin, wrong_form
 from .request import AuthorizationRequest
+from .scopes import claim_sentence
 from .sealing import new_number
 from .sentences import Sentence
 from .server import AuthorizationServer
@@ -146,7 +147,7 @@ class Authorization:
         every, granted = self.server.scopes.every, (request.scope or "").split()
         ordered = [scope for scope in every if scope in granted] + [scope for scope in granted if scope not in every]
         scopes = [{"name": scope, "description": every.get(scope, "")} for scope in ordered]
-        claims = [{"name": claim, "description": f"See your {claim.replace('_', ' ')}"} for claim in sorted(request.claims)]
+        claims = [{"name": claim, "description": claim_sentence(claim)} for claim in sorted(request.claims)]
         return self.server.pages.render(
             exchange,
             "consent",
@@ -154,6 +155,7 @@ class Authorization:
             client_name=request.client.name,
             client_uri=request.client.metadata.get("client_uri", ""),
             redirect_host=_host(grant.redirect_uri),
+            on_device=redirects.is_on_device(grant.redirect_uri),
             scopes=[*scopes, *claims],
             username=user.username,
             action=exchange.url("/authorize"),
@@ -271,4 +273,4 @@ def without_prompt(query: params.Params, word: str) -> str:
 def _host(uri: str) -> str:
     """What a person can recognise of a redirect URI."""
     parts = urlsplit(uri)
-    return parts.netloc or f"the application {parts.scheme}"
+    return parts.netloc or Sentence("the application %(scheme)s", scheme=parts.scheme)
