@@ -5,7 +5,9 @@ files of `oauth_gateway/locale` and compiles them; a new tag in `languages.TAGS`
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from babel.messages import pofile
 from babel.messages.catalog import Catalog
@@ -19,11 +21,19 @@ FOLDER = PACKAGE / "locale"
 METHODS = [("templates/*.html", "jinja2.ext:babel_extract"), ("**.py", "python")]
 KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "Sentence": None, "Counted": (1, 2)}
 TRANSLATED = TAGS[1:]
+HEADER: dict[str, Any] = {
+    "header_comment": "# Sentences of the pages; see CONTRIBUTING.md.",
+    "project": "oauth-gateway",
+    "version": "1",
+    "last_translator": "oauth-gateway",
+    "msgid_bugs_address": "the project's issues",
+    "revision_date": datetime(2026, 11, 24, tzinfo=UTC),
+}
 
 
 def sentences() -> Catalog:
     """Everything that pages can say."""
-    found = Catalog(project="oauth-gateway")
+    found = Catalog(**HEADER)
     options = {"templates/*.html": {"silent": "false"}}
     for _file, _line, message, _comments, _context in extract_from_dir(
         PACKAGE, METHODS, options, KEYWORDS, strip_comment_tags=True
@@ -35,7 +45,7 @@ def sentences() -> Catalog:
 def read(tag: str) -> Catalog:
     path = FOLDER / f"{tag}.po"
     if not path.exists():
-        return Catalog(locale=tag, project="oauth-gateway")
+        return Catalog(tag, **HEADER, language_team=tag, fuzzy=False)
     with path.open("rb") as file:
         return pofile.read_po(file, locale=tag)
 
