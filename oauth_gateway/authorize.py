@@ -19,6 +19,7 @@ from . import account, clock, logout, params, redirects
 from .decision import Decision
 from .errors import OAuthError
 from .exchange import Answer, Exchange
+from .languages import TAGS
 from .login import MOST_QUERY, Login
 from .models import Client, Session, User
 from .navigation import is_navigation, is_same_origin, refuse_unless_navigation, refuse_unless_same_origin, wrong_form
@@ -246,6 +247,7 @@ def install(server: AuthorizationServer) -> None:
     server.metadata(
         authorization_response_iss_parameter_supported=True,
         prompt_values_supported=["none", "login", "consent", "select_account"],
+        ui_locales_supported=list(TAGS),
     )
 
 

@@ -8,15 +8,31 @@ from __future__ import annotations
 
 import base64
 import mimetypes
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from . import values
 from .errors import ConfigurationError
 
 COLOUR = "#1f5fbf"
 MOST_LOGO_BYTES = 12 * 1024  # as text a third more, and a page is to stay below 30 KiB
 CARDS = {"light": "#ffffff", "dark": "#171c22"}  # what pages are written on, as in style.css
 EDGE, TEXT = 3.0, 4.5  # contrast: success criteria 1.4.11 and 1.4.3
+
+
+def checked(value: Any) -> dict[str, str]:
+    """The setting: a name, or `name`, `colour` and `logo`; raises ValueError with what is allowed."""
+    found = {"name": value} if isinstance(value, str) and ": " not in value else values.mapping(value)
+    unknown = sorted(set(found) - {"name", "colour", "logo"})
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is unknown; allowed are name, colour and logo")
+    if "colour" in found and not re.fullmatch(r"#[0-9a-fA-F]{6}", found["colour"]):
+        raise ValueError("colour must be written as #rrggbb")
+    if "logo" in found and not Path(found["logo"]).is_file():
+        raise ValueError("logo must be the path of a PNG, JPEG or SVG file")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from .settings import Settings
 # the only scripts that there are; each page that has one also has a button or a link for browsers without
 SUBMIT = "document.forms[0].submit()"
 GO_ON = "function go(){location.replace(document.getElementById('next').href)}addEventListener('load',go);setTimeout(go,5000)"
+_TURNING = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)))  # characters that turn round what follows
 _TITLES = {
     401: Sentence("This needs a token"),
     403: Sentence("Not allowed"),
@@ -150,7 +151,7 @@ def _spoken(context: Context) -> Language:
 
 def _isolated(text: str) -> Markup:
     """A name that may be in any script, kept from turning round what stands beside it."""
-    return Markup("<bdi>{}</bdi>").format(text)
+    return Markup("<bdi>{}</bdi>").format(str(text).translate(_TURNING).strip() or "–")
 
 
 def _name(text: str) -> Markup:

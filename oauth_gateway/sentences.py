@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol, Self
 
+TAG = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,3}")  # of a language (RFC 5646), as people write them
 ISOLATED = "\u2068{}\u2069"  # keeps the direction of a name to itself (Unicode Standard Annex 9)
 
 

@@ -37,6 +37,8 @@ SAME_FLOOR = {
     ("values", "policy"),
     ("settings", "policy"),
     ("settings", "values"),
+    ("settings", "brand"),
+    ("brand", "values"),
     ("scopes", "models"),
     ("scopes", "settings"),
     ("users", "events"),
