@@ -91,12 +91,10 @@ class Account:
         )
 
     def _access(self, access: Access) -> dict[str, Any]:
-        words = access.scope.split()
-        scopes = self.server.scopes.described(word for word in words if not word.startswith("claim:"))
         return {
             "id": public_id(access.client.number),
             "client_name": access.client.name,
-            "scopes": scopes,
+            "scopes": self.server.scopes.described(access.scope.split()),
             "since": Moment(access.since),
             "used": Moment(access.used),
         }

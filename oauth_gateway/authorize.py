@@ -19,6 +19,7 @@ from . import account, clock, logout, params, redirects
 from .decision import Decision
 from .errors import OAuthError
 from .exchange import Answer, Exchange
+from .languages import TAGS
 from .login import MOST_QUERY, Login
 from .models import Client, Session, User
 from .navigation import is_navigation, is_same_origin, refuse_unless_navigation, refuse_unless_same_origin, wrong_form
@@ -143,8 +144,6 @@ class Authorization:
             "made": clock.now(),
         }
         sealed = self.server.sealer.seal("transaction", json.dumps(transaction).encode(), cookie)
-        scopes = self.server.scopes.described((request.scope or "").split())
-        claims = [{"name": claim, "description": f"See your {claim.replace('_', ' ')}"} for claim in sorted(request.claims)]
         return self.server.pages.render(
             exchange,
             "consent",
@@ -152,7 +151,8 @@ class Authorization:
             client_name=request.client.name,
             client_uri=request.client.metadata.get("client_uri", ""),
             redirect_host=_host(grant.redirect_uri),
-            scopes=[*scopes, *claims],
+            on_device=redirects.is_on_device(grant.redirect_uri),
+            scopes=self.server.scopes.described(request.agreement.split()),
             username=user.username,
             action=exchange.url("/authorize"),
             csrf=self.login.sessions.form_token(cookie, "consent"),
@@ -244,6 +244,7 @@ def install(server: AuthorizationServer) -> None:
     server.metadata(
         authorization_response_iss_parameter_supported=True,
         prompt_values_supported=["none", "login", "consent", "select_account"],
+        ui_locales_supported=list(TAGS),
     )
 
 
@@ -271,4 +272,4 @@ def without_prompt(query: params.Params, word: str) -> str:
 def _host(uri: str) -> str:
     """What a person can recognise of a redirect URI."""
     parts = urlsplit(uri)
-    return parts.netloc or f"the application {parts.scheme}"
+    return parts.netloc or Sentence("the application %(scheme)s", scheme=parts.scheme)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
-TAGS = ("en",)  # the first one is what all others fall back to
+TAGS = ("en", "ar", "de", "es", "fr", "ja")  # the first one is what all others fall back to
 _RIGHT_TO_LEFT = frozenset({"ar"})
 MOST_RANGES = 50  # of an Accept-Language or ui_locales
 _RANGE = re.compile(r"\s*([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*|\*)\s*(?:;\s*q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\s*)?\Z")

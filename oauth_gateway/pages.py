@@ -8,29 +8,27 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import mimetypes
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from jinja2 import BaseLoader, ChoiceLoader, DictLoader, Environment, FileSystemLoader, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from .errors import ConfigurationError, OAuthError
+from . import brand
+from .errors import OAuthError
 from .exchange import NO_STORE, Answer, Exchange
 from .languages import Language, languages
 from .redirects import form_action_source
 from .sentences import Sentence, said
 from .settings import Settings
 
-ACCENT = "#1f5fbf"
 # the only scripts that there are; each page that has one also has a button or a link for browsers without
 SUBMIT = "document.forms[0].submit()"
 GO_ON = "function go(){location.replace(document.getElementById('next').href)}addEventListener('load',go);setTimeout(go,5000)"
-MOST_LOGO_BYTES = 16 * 1024
+_TURNING = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)))  # characters that turn round what follows
 _TITLES = {
     401: Sentence("This needs a token"),
     403: Sentence("Not allowed"),
@@ -55,10 +53,9 @@ class Pages:
         )
         languages()  # read now, not for the first person
         self._templates.install_gettext_callables(_gettext, _ngettext, newstyle=True)  # type: ignore[attr-defined]
-        self._templates.filters["bdi"] = _isolated
-        colour = settings.brand.get("colour", ACCENT)
-        style = (files("oauth_gateway") / "templates" / "style.css").read_text("utf-8")
-        style = style.replace("ACCENT-TEXT", _readable_on(colour)).replace("ACCENT", colour).strip()
+        self._templates.filters.update(bdi=_isolated, name=_name, code=_code)
+        source = (files("oauth_gateway") / "templates" / "style.css").read_text("utf-8")
+        style = brand.style(source, settings.brand.get("colour", brand.COLOUR))
         digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
         self._policy = f"default-src 'none'; style-src 'self' 'sha256-{digest}'; img-src 'self' data:; base-uri 'none'"
         self._wrapped = wrapped
@@ -67,7 +64,7 @@ class Pages:
             brand_name=settings.brand.get("name", ""),
             submit_script=Markup(SUBMIT),  # noqa: S704 - ours
             go_on_script=Markup(GO_ON),  # noqa: S704 - ours
-            brand_logo=_data_uri(settings.brand["logo"]) if "logo" in settings.brand else "",
+            brand_logo=brand.data_uri(settings.brand["logo"]) if "logo" in settings.brand else "",
         )
 
     def render(
@@ -154,7 +151,15 @@ def _spoken(context: Context) -> Language:
 
 def _isolated(text: str) -> Markup:
     """A name that may be in any script, kept from turning round what stands beside it."""
-    return Markup("<bdi>{}</bdi>").format(text)
+    return Markup("<bdi>{}</bdi>").format(str(text).translate(_TURNING).strip() or "–")
+
+
+def _name(text: str) -> Markup:
+    return Markup("<strong>{}</strong>").format(_isolated(text))
+
+
+def _code(text: str) -> Markup:
+    return Markup("<code>{}</code>").format(_isolated(text))
 
 
 @cache
@@ -166,19 +171,3 @@ def _sources() -> dict[str, str]:
 
 def _script_source(script: str) -> str:
     return f"script-src 'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
-
-
-def _data_uri(path: str) -> str:
-    data = Path(path).read_bytes()
-    kind = mimetypes.guess_type(path)[0]
-    if len(data) > MOST_LOGO_BYTES or kind not in ("image/png", "image/jpeg", "image/svg+xml"):
-        raise ConfigurationError(f"brand: logo {path} must be a PNG, JPEG or SVG of at most {MOST_LOGO_BYTES} bytes")
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def _readable_on(colour: str) -> str:
-    """Black or white, whichever contrasts more with `colour` (WCAG 2.2, relative luminance)."""
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
-    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    return "#ffffff" if 1.05 / (luminance + 0.05) >= (luminance + 0.05) / 0.05 else "#000000"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol, Self
 
+TAG = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,3}")  # of a language (RFC 5646), as people write them
 ISOLATED = "\u2068{}\u2069"  # keeps the direction of a name to itself (Unicode Standard Annex 9)
 
 
@@ -104,6 +105,22 @@ class Worded(Said):
         return self.texts.get(tongue.tag) or next(near, str(self))
 
 
+MONTHS = (
+    Sentence("January"),
+    Sentence("February"),
+    Sentence("March"),
+    Sentence("April"),
+    Sentence("May"),
+    Sentence("June"),
+    Sentence("July"),
+    Sentence("August"),
+    Sentence("September"),
+    Sentence("October"),
+    Sentence("November"),
+    Sentence("December"),
+)
+
+
 class Moment(Said):
     """A point in time, in UTC: nobody tells a page without a script where its reader's clock stands."""
 
@@ -120,25 +137,9 @@ class Moment(Said):
 
     def said(self, tongue: Tongue) -> str:
         time = self.time
-        month = tongue.gettext(MONTHS[time.month - 1])
+        month = MONTHS[time.month - 1].said(tongue)
         values = {"day": time.day, "month": month, "year": time.year, "clock": f"{time.hour:02}:{time.minute:02} UTC"}
         return tongue.gettext("%(day)s %(month)s %(year)s, %(clock)s") % values
-
-
-MONTHS = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-)
 
 
 def said(value: Any, tongue: Tongue) -> Any:

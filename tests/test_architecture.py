@@ -8,7 +8,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "oauth_gateway"
 FLOORS = [
     {"sentences", "errors", "clock", "redirects", "jose", "forks"},
-    {"languages", "fetch", "naming", "values", "settings", "models", "params", "policy", "sealing", "scopes"},
+    {"languages", "brand", "fetch", "naming", "values", "settings", "models", "params", "policy", "sealing", "scopes"},
     {"store", "remembered"},
     {"events", "tokens", "users", "sessions", "deployment", "keys", "own_keys", "jwt_access_tokens", "claims", "jobs"},
     {"devices", "exchange", "request", "authlib_errors", "pages", "client_metadata", "clients", "cors", "refusals", "guard"},
@@ -37,6 +37,8 @@ SAME_FLOOR = {
     ("values", "policy"),
     ("settings", "policy"),
     ("settings", "values"),
+    ("settings", "brand"),
+    ("brand", "values"),
     ("scopes", "models"),
     ("scopes", "settings"),
     ("users", "events"),

@@ -11,6 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, TemplateError
 
+from .. import brand
 from ..deployment import file_of, open_deployment
 from ..errors import ConfigurationError, StoreUnavailable
 from ..gateway import is_well_known
@@ -55,6 +56,8 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield from _check_templates(settings)
     try:
         Pages(settings)
+        if "colour" in settings.brand:
+            yield from (("warning", "brand", text) for text in brand.advice(settings.brand["colour"]))
     except ConfigurationError as error:
         yield "error", "pages", str(error)
     try:
