@@ -57,7 +57,7 @@ def test_what_has_access_is_listed_and_taken_back_at_once(world: World) -> None:
     browser = signed_in(world)
     tokens = world.redeem(world.code(browser=browser)).json
     others = world.redeem(world.code(world.public, browser=browser, scope="read write"), world.public).json
-    world.clock.advance(3600)
+    world.clock.advance(1800)
     tokens = world.refresh(tokens["refresh_token"]).json
     text = page(world, browser)
     shop, phone = text.index("Shop"), text.index("Phone")
@@ -137,8 +137,8 @@ def test_sessions_have_devices_and_times_and_are_signed_out_one_by_one(world: Wo
     there = signed_in(world, User_Agent=FIREFOX)
     world.clock.advance(7200)
     here = signed_in(world)
-    assert "last seen 2027-01-15" in page(world, here) or "last seen 15 January 2027" in page(world, here)
     text = page(world, here)
+    assert text.count("last seen 15 January 2027, 08:00 UTC") == 2 and "last seen 15 January 2027, 10:00 UTC" in text
     assert "Firefox on Linux" in text and "This browser" in text
     sid = re.search(r'name="session" value="([^"]+)"', text)
     assert sid
@@ -475,7 +475,6 @@ def test_taking_back_on_a_later_page_stays_there(memory_world: World) -> None:
         "写真館",
         "Ωμέγα & Söhne",
         "👩‍👩‍👧",
-        "a\u202egnp.exe",
         "%(client)s %s {{ 7*7 }}",
         "x" * 200,
         "ü" * 200,
