@@ -226,7 +226,7 @@ def _has_password(session: Session, user: User) -> bool:
 
 
 def _seen(session: Session) -> float:
-    return session.seen or session.auth_time
+    return session.seen or session.auth_time or session.created
 
 
 def _session(session: Session, *, here: bool) -> dict[str, Any]:
@@ -236,7 +236,7 @@ def _session(session: Session, *, here: bool) -> dict[str, Any]:
         "sid": session.sid,
         "device": device,
         "since": Moment(session.created),
-        "signed_in": Moment(session.auth_time),
+        "signed_in": Moment(session.auth_time or session.created),
         "seen": Moment(_seen(session)),
         "here": here,
     }

@@ -40,7 +40,7 @@ class Sessions:
         user = self._store.user(session.user_id) if session else None
         if session is None or user is None or user.disabled is not None:
             return None
-        if now - (session.seen or session.auth_time) >= SEEN_SECONDS:
+        if now - (session.seen or session.auth_time or session.created) >= SEEN_SECONDS:
             with suppress(StoreUnavailable):  # what cannot be written can still be read
                 self._store.see_session(session.digest, now)
         return session, user
