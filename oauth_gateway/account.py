@@ -34,6 +34,15 @@ DONE = {
     "others": Sentence("You are signed out everywhere else."),
     "password": Sentence("Your password is changed, and you are signed out everywhere else."),
 }
+WRONG = {  # by the field of the form
+    "password": Sentence("The current password is not right."),
+    "new_password": Sentence(
+        "The new password must have at least %(least)s characters and at most %(most)s bytes.",
+        least=LEAST_PASSWORD,
+        most=MOST_PASSWORD_BYTES,
+    ),
+    "new_password_again": Sentence("The two new passwords are not the same."),
+}
 
 
 class Account:
@@ -152,47 +161,45 @@ class Account:
         form = self._form(exchange, "password")
         return form if isinstance(form, Answer) else self._change(exchange, form, *signed_in)
 
-    def _password_page(
-        self,
-        exchange: Exchange,
-        user: User,
-        message: str = "",
-        wrong: str = "",
-        status: int = 200,
-        headers: tuple[tuple[str, str], ...] = (),
-    ) -> Answer:
+    def _password_page(self, exchange: Exchange, user: User, refusal: OAuthError | None = None) -> Answer:
+        query, cookie = exchange.query(), self.login.cookie(exchange) or ""
+        wrong = query.get("wrong", "")
+        is_told = refusal is None and self.login.sessions.form_is_ours(cookie, f"wrong {wrong}", query.get("proof", ""))
         return self.server.pages.render(
             exchange,
             "password",
-            status,
-            headers=headers,
+            refusal.status if refusal else 200,
+            headers=refusal.headers if refusal else (),
             username=user.username,
-            message=message,
-            wrong=wrong,
+            message=refusal.description if refusal else WRONG.get(wrong, "") if is_told else "",
+            wrong=wrong if is_told else "",
             least=LEAST_PASSWORD,
             action=exchange.url(PASSWORD),
-            csrf=self.login.sessions.form_token(self.login.cookie(exchange) or "", "password"),
+            csrf=self.login.sessions.form_token(cookie, "password"),
             account_url=exchange.url(PATH),
         )
 
     def _change(self, exchange: Exchange, form: Params, session: Session, user: User) -> Answer:
         new, now = form.get("new_password", ""), clock.now()
         if not is_password(new):
-            return self._password_page(exchange, user, _UNFIT, "new_password", 400)
+            return self._again(exchange, "new_password")
         if new != form.get("new_password_again", ""):
-            message = Sentence("The two new passwords are not the same.")
-            return self._password_page(exchange, user, message, "new_password_again", 400)
-        current, address = form.get("password", ""), exchange.address
+            return self._again(exchange, "new_password_again")
+        users, current, refusal, done = self.server.users, form.get("password", ""), None, False
         try:
-            done = self.server.users.change_password(user, current, new, address, now, keeping=session.sid)
-            refused = OAuthError("access_denied", Sentence("The current password is not right."))
+            done = users.change_password(user, current, new, exchange.address, now, keeping=session.sid)
         except OAuthError as error:
-            done, refused = False, error
+            refusal = error
         if done:
             return self._changed(exchange, session, user, "apps" in form)
         if self.login.signed_in(exchange) is None:  # the same form, sent twice, or another one ended the session
             return see_other(exchange.url("/authorize/login"))
-        return self._password_page(exchange, user, refused.description, "password", refused.status, refused.headers)
+        return self._password_page(exchange, user, refusal) if refusal else self._again(exchange, "password")
+
+    def _again(self, exchange: Exchange, wrong: str) -> Answer:
+        """To the form once more, by a redirect: so that the back button finds a page to show."""
+        proof = self.login.sessions.form_token(self.login.cookie(exchange) or "", f"wrong {wrong}")
+        return see_other(f"{exchange.url(PASSWORD)}?{urlencode({'wrong': wrong, 'proof': proof})}")
 
     def _changed(self, exchange: Exchange, session: Session, user: User, apps: bool) -> Answer:
         """What follows a changed password: whoever had the old cookie of this session is out, too."""
@@ -206,13 +213,6 @@ class Account:
         name, secure = exchange.cookie
         cookie = set_cookie(name, value, secure=secure, lifetime=max(1, int(session.expires - now)))
         return see_other(self._told(exchange, "password", value), cookie)
-
-
-_UNFIT = Sentence(
-    "The new password must have at least %(least)s characters and at most %(most)s bytes.",
-    least=LEAST_PASSWORD,
-    most=MOST_PASSWORD_BYTES,
-)
 
 
 def _number(text: str) -> int | None:
