@@ -80,8 +80,6 @@ class Account:
         access = self.server.store.access(user.user_id, clock.now(), after, SHOWN + 1)
         done = query.get("done", "")
         is_told = sessions.form_is_ours(cookie, f"done {done}", query.get("proof", ""))
-        theirs = sessions.of(user, clock.now()) if session.sid else []
-        theirs.sort(key=lambda each: (each.sid == session.sid, _seen(each)), reverse=True)
         return self.server.pages.render(
             exchange,
             "account",
@@ -95,9 +93,21 @@ class Account:
             access=[self._access(each) for each in sorted(access[:SHOWN], key=lambda each: -each.used)],
             first_url=exchange.url(PATH) if after else "",
             next_url=f"{exchange.url(PATH)}?after={public_id(access[SHOWN - 1].client.number)}" if access[SHOWN:] else "",
-            sessions=[_session(each, here=each.sid == session.sid) for each in theirs[:SHOWN]],
-            more_sessions=max(0, len(theirs) - SHOWN),
+            **self._sessions(exchange, session, user, query.get("from", "")),
         )
+
+    def _sessions(self, exchange: Exchange, session: Session, user: User, start: str) -> dict[str, Any]:
+        """This browser's first, then the others', the one that was seen last at the top; from that number on."""
+        theirs = self.login.sessions.of(user, clock.now()) if session.sid else []
+        theirs.sort(key=lambda each: (each.sid == session.sid, _seen(each), each.sid), reverse=True)
+        first = int(start) if re.fullmatch("[0-9]{1,6}", start) else 0
+        after = first + SHOWN
+        return {
+            "sessions": [_session(each, here=each.sid == session.sid) for each in theirs[first:after]],
+            "is_elsewhere": len(theirs) > 1,
+            "first_sessions_url": f"{exchange.url(PATH)}#sessions" if first else "",
+            "next_sessions_url": f"{exchange.url(PATH)}?from={after}#sessions" if theirs[after:] else "",
+        }
 
     def _access(self, access: Access) -> dict[str, Any]:
         return {
