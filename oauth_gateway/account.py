@@ -27,7 +27,7 @@ from .users import LEAST_PASSWORD, MOST_PASSWORD_BYTES, SOURCE, is_password
 
 PATH = "/authorize/account"
 PASSWORD = "/authorize/account/password"
-SHOWN = 20  # clients on a page, and sessions: the page stays below 30 KiB
+SHOWN = 15  # clients on a page, and sessions: the page stays below 30 KiB
 DONE = {
     "access": Sentence("The application no longer has access to your account."),
     "session": Sentence("You are signed out there."),

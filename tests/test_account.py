@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import webob
 
+from oauth_gateway.account import SHOWN
 from oauth_gateway.devices import device_of
-from oauth_gateway.models import Consent, Grant, User, public_id
+from oauth_gateway.languages import TAGS
+from oauth_gateway.models import Consent, Grant, Session, User, digest, public_id
 from oauth_gateway.sealing import new_number
 from oauth_gateway.testing import Clock, race
 
@@ -414,7 +416,7 @@ def grants(world: World, number: int, *, of_one: bool = False) -> None:
 def test_a_thousand_grants_come_in_pages_that_cost_no_more_than_one(
     memory_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each page stays below 30 KiB; the statements are counted, for a page of twenty and for one of one."""
+    """Each page stays below 30 KiB; the statements are counted, for a full page and for one of one."""
     world = memory_world
     browser, counts = signed_in(world), []
     grants(world, 1)
@@ -443,6 +445,23 @@ def test_a_thousand_grants_come_in_pages_that_cost_no_more_than_one(
     assert len(seen) == len(set(seen) | {"App 0000"}) + 1 == 1001
 
 
+@pytest.mark.parametrize("tag", TAGS)
+def test_a_full_page_stays_below_30_kib_in_every_language(clock: Clock, tag: str) -> None:
+    scopes = {f"scope{number}": f"Look at and change your things of kind number {number}" for number in range(5)}
+    world = make_world("sqlite://", clock, scopes={"read": "Read", "write": "Write", **scopes})
+    store, user_id, now = world.gateway.store, world.gateway.server.users.named("ann").user_id, clock()
+    for number in range(SHOWN + 5):
+        sid = f"{number:032x}"
+        store.add_session(Session(digest(sid), sid, user_id, now, now, now + 99, device="Samsung Internet on Android"))
+        client, _ = world.clients.create(now=0, client_name=f"Some Application {number:04}")
+        consent = Consent(new_number(), user_id, client.number, "https://a.test/", "aud", " ".join(scopes), now)
+        grant = Grant(new_number(), client.number, user_id, "s", " ".join(scopes), "aud", now, consent_id=consent.id)
+        store.authorize(grant, (), consent)
+    answer = signed_in(world).open(path(world), Accept_Language=tag)
+    assert answer.headers["Content-Language"] == tag and answer.text.count('name="session"') == SHOWN - 1
+    assert len(answer.body) < 30 * 1024
+
+
 def test_a_thousand_grants_of_one_client_are_taken_back_together(world: World) -> None:
     browser = signed_in(world)
     grants(world, 1000, of_one=True)
@@ -465,7 +484,7 @@ def test_taking_back_on_a_later_page_stays_there(memory_world: World) -> None:
     assert action and button
     answer = browser.open(action[1], {"csrf": action[2], "client": button[1]})
     following = browser.open(answer.location).text
-    assert "First applications" in following and button[1] not in following and following.count('name="client"') == 20
+    assert "First applications" in following and button[1] not in following and following.count('name="client"') == SHOWN
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ from wsgiref.simple_server import make_server
 import pytest
 
 from oauth_gateway import OAuthGateway, clock
+from oauth_gateway.account import SHOWN
 from oauth_gateway.clients import Clients
 from oauth_gateway.models import Client, Consent, Grant
 from oauth_gateway.sealing import new_number
@@ -221,14 +223,14 @@ def test_a_thousand_grants_and_names_in_every_script(chromium: Any, site: Site) 
     log_in(window)
     until(window, "You are signed in")
     shown = [element.get_property("textContent") for element in window.find_elements(By.CSS_SELECTOR, "li.row strong bdi")]
-    assert {name for name in NAMES if name} <= set(shown) and len(shown) == 20
+    assert {name for name in NAMES if name} <= set(shown) and len(shown) == SHOWN
     assert window.execute_script("return document.documentElement.scrollWidth") <= 320
     picture(window, "account-names")
     pages = 1
     while following := window.find_elements(By.LINK_TEXT, "More applications"):
         window.get(following[0].get_attribute("href"))
         pages += 1
-    assert pages == 50
+    assert pages == math.ceil(1000 / SHOWN)
     window.find_element(By.LINK_TEXT, "First applications").click()
     until(window, "Holiday Photos")
 
