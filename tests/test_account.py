@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import webob
 
+from oauth_gateway import OAuthGateway
 from oauth_gateway.account import SHOWN
 from oauth_gateway.devices import device_of
 from oauth_gateway.languages import TAGS
@@ -16,7 +17,7 @@ from oauth_gateway.models import Consent, Grant, Session, User, digest, public_i
 from oauth_gateway.sealing import new_number
 from oauth_gateway.testing import Clock, race
 
-from .conftest import PASSWORD, Browser, World, hidden, make_world, query_of, send
+from .conftest import PASSWORD, Browser, RecordingApp, World, hidden, make_world, query_of, send
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 NEW = "another battery, a new horse"
@@ -74,6 +75,21 @@ def test_what_has_access_is_listed_and_taken_back_at_once(world: World) -> None:
     assert world.call(others["access_token"]).status_code == 200, "and nothing else"
     told = browser.open(answer.location).text
     assert "The application no longer has access" in told and "Shop" not in told and "Phone" in told
+
+
+def test_every_worker_refuses_the_token_once_the_page_has_answered(world: World) -> None:
+    """Another process, which has let the token through before."""
+    if world.gateway.settings.database == "sqlite://":
+        pytest.skip("a database in memory is that of one process")
+    settings = {name: getattr(world.gateway.settings, name) for name in ("issuer", "database", "prefix", "secret", "scopes")}
+    other = OAuthGateway(RecordingApp(), **{name: value for name, value in settings.items() if value})
+    browser = signed_in(world)
+    token = world.redeem(world.code(browser=browser)).json["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    assert send(other, "GET", "/thing", base=world.base, headers=headers).status_code == 200
+    post(world, browser, client=public_id(world.confidential.number))
+    assert send(other, "GET", "/thing", base=world.base, headers=headers).status_code == 401
+    other.store.close()
 
 
 def test_a_client_whose_access_was_taken_back_has_to_ask_again(world: World) -> None:
