@@ -15,9 +15,10 @@ from wsgiref.simple_server import make_server
 
 import pytest
 
-from oauth_gateway import OAuthGateway
+from oauth_gateway import OAuthGateway, clock
 from oauth_gateway.clients import Clients
 from oauth_gateway.languages import TAGS, languages
+from oauth_gateway.sessions import Sessions
 
 from .conftest import CHALLENGE, PASSWORD
 from .test_foreign_clients import needs_node
@@ -38,6 +39,8 @@ PAGES = (
     "form_post",
     "choose",
     "account",
+    "password",
+    "password-wrong",
     "error",
     "error-again",
     "logout",
@@ -73,6 +76,14 @@ class Site:
             token_endpoint_auth_method="none",
         )
         gateway.server.users.create("Ann Example", PASSWORD, 0)
+
+    def sign_in_elsewhere(self) -> None:
+        """At two browsers, of one of which nothing is known."""
+        server = self.gateway.server
+        for device in ("Firefox on Windows", ""):
+            Sessions(server.settings, server.store, server.sealer).start(
+                server.users.named("Ann Example"), None, clock.now(), device
+            )
 
     def url(self, **changes: str) -> str:
         return f"{self.base}/authorize?{urlencode(self.query(**changes))}"
@@ -175,8 +186,15 @@ class Walk:
         assert window.current_url == f"{site.elsewhere}/cb"
         window.get(site.url(prompt="select_account"))
         yield "choose"
+        site.sign_in_elsewhere()
         window.get(f"{site.base}/authorize/account")
         yield "account"
+        window.get(f"{site.base}/authorize/account/password")
+        yield "password"
+        for field in ("password", "new_password", "new_password_again"):
+            window.find_element(By.NAME, field).send_keys("a wrong password")
+        self.click("button[type=submit]")
+        yield "password-wrong"
         window.get(site.url(redirect_uri="https://evil.test/"))
         yield "error"
         window.get(site.url(prompt="login"))
@@ -240,7 +258,9 @@ def test_every_page_is_accessible_by_day_by_night_on_a_phone_and_from_right_to_l
         seen.append(page)
         html = window.find_element(By.TAG_NAME, "html")
         assert (html.get_attribute("lang"), html.get_attribute("dir")) == (tag, languages()[tag].direction)
-        assert window.execute_script("return performance.getEntriesByType('resource').length") <= (2 if page == "signing_out" else 1)
+        assert window.execute_script("return performance.getEntriesByType('resource').length") <= (
+            2 if page == "signing_out" else 1
+        )
         for name, scheme, width in (("light", "light", 1000), ("dark", "dark", 1000), ("phone", "light", 390)):
             look(window, scheme, width)
             picture(window, f"{page}{suffix}-{name}")
