@@ -80,11 +80,17 @@ def redirect_answer(uri: str, members: dict[str, Any], mode: str = "query") -> A
 
 
 class Exchange:
-    """A request on the protocol road: `base` is the public base URL, `url(path)` an endpoint's address."""
+    """A request on the protocol road: `base` is the public base URL, `url(path)` an endpoint's address.
 
-    def __init__(self, environ: Environ, settings: Settings) -> None:
+    `remote_user` is the REMOTE_USER of the server or of an outer middleware, which is no longer in the environ; `cookies` are
+    Set-Cookie headers that go with whatever is answered.
+    """
+
+    def __init__(self, environ: Environ, settings: Settings, remote_user: str | None = None) -> None:
         self.environ = environ
         self.settings = settings
+        self.remote_user = remote_user
+        self.cookies: list[tuple[str, str]] = []
         self.method: str = environ["REQUEST_METHOD"]
         self.base = settings.issuer or loopback_base(environ)
         self.client: Client | None = None  # once it has authenticated

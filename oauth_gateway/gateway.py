@@ -158,9 +158,10 @@ class OAuthGateway:
     # -- the protocol road
 
     def _protocol(self, environ: Environ, endpoint: Endpoint) -> Any:
+        vouched_for = environ.get("REMOTE_USER")  # believed for logging in only, and only where `authenticate` says so
         for name in IDENTITY:
             environ.pop(name, None)
-        exchange = Exchange(environ, self.settings)
+        exchange = Exchange(environ, self.settings, vouched_for)
         if endpoint.scripts and is_preflight(environ):
             return self._cors.preflight(environ, endpoint.methods)
         try:
@@ -177,8 +178,9 @@ class OAuthGateway:
         except StoreUnavailable as error:
             log.error("%s %s: %s", exchange.method, endpoint.path, error)
             answer = self._failure(environ, unavailable(error))
+        headers = answer.headers if isinstance(answer, Answer) else getattr(answer, "headerlist", [])  # WebOb's
+        headers += exchange.cookies
         if endpoint.scripts:
-            headers = answer.headers if isinstance(answer, Answer) else getattr(answer, "headerlist", [])  # WebOb's
             headers += [("Vary", "Origin"), *self._cors.headers(environ, exchange.client)]
         return answer
 

@@ -91,7 +91,7 @@ class Guard:
         if not environ.keys().isdisjoint(UNUSUAL):
             decision = self._drop_unusual(environ, decision)
         if "HTTP_COOKIE" in environ and "oauth_gateway" in environ["HTTP_COOKIE"]:
-            _cut_cookies(environ)
+            cut_cookies(environ)
         header = environ.get("HTTP_AUTHORIZATION")
         if environ["REQUEST_METHOD"] == "OPTIONS" and is_preflight(environ):
             return _admit_preflight(environ, decision)
@@ -208,7 +208,7 @@ def _names_a_token(query: str) -> bool:
     return any(unquote_plus(pair.partition("=")[0]) == "access_token" for pair in re.split("[&;]", query))
 
 
-def _cut_cookies(environ: Environ) -> None:
+def cut_cookies(environ: Environ) -> None:
     """The Cookie header without the gateway's own cookies."""
     kept = [part for part in environ["HTTP_COOKIE"].split(";") if not _COOKIE.match(part.strip())]
     if kept:

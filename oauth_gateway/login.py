@@ -19,6 +19,7 @@ from .store import Ended
 
 MOST_QUERY = 4000  # characters; longer request lines are refused by servers anyway
 SETTLED = 300  # seconds for which a login counts as done for the request that asked for it
+OTHER_ACCOUNT = "The application asks for another account than the one that is signed in."
 MOST_REQUEST = 16_000  # characters of a posted one; with what the pages add it stays below MOST_BODY
 
 
@@ -34,6 +35,26 @@ class Login:
 
     def signed_in(self, exchange: Exchange) -> tuple[Session, User] | None:
         return self.sessions.find(self.cookie(exchange), clock.now())
+
+    def suffices(self, request: AuthorizationRequest, session: Session, user: User) -> bool:
+        """Whether the login that there is will do: not where it is to be a new one, is too old, or somebody else is meant."""
+        if "login" in request.prompts or not self.is_meant(request, user):
+            return False
+        return request.max_age is None or is_recent(session, request.max_age)
+
+    def is_meant(self, request: AuthorizationRequest, user: User) -> bool:
+        return request.subject in (None, self.server.claims.subject(user.user_id, request.client))
+
+    def ask(
+        self, exchange: Exchange, request: AuthorizationRequest, grant: Any, signed_in: tuple[Session, User] | None
+    ) -> Answer:
+        """Have the person sign in for a validated request, for which who is signed in, if anybody, will not do."""
+        other = signed_in is not None and not self.is_meant(request, signed_in[1])
+        return self.page(exchange, request.params.text, grant=grant, message=OTHER_ACCOUNT if other else "")
+
+    def enrolled(self, user: User) -> User:
+        """The person as stored, now that something is going to be stored of them."""
+        return user
 
     def start(self, exchange: Exchange, query: str, *headers: tuple[str, str]) -> Answer:
         """Lead the browser to where the request starts again, or to the sign-in page where there is none.
@@ -172,8 +193,13 @@ class Login:
         )
 
 
-def moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+def is_recent(session: Session, max_age: int) -> bool:
+    """Whether the person is known to have signed in less than `max_age` seconds ago."""
+    return session.auth_time is not None and clock.now() - session.auth_time <= max_age
+
+
+def moment(seconds: float | None) -> str:
+    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def settled(query: str, client: Client | None) -> str:

@@ -8,9 +8,11 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from jinja2 import Environment, FileSystemLoader, TemplateError
 
+from ..authentication import REMOTE_USER
 from ..deployment import file_of, open_deployment
 from ..errors import ConfigurationError, StoreUnavailable
 from ..gateway import is_well_known
@@ -49,6 +51,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield from _check_issuer(settings)
     yield from _check_database(settings)
     yield from _check_routes(settings)
+    yield from _check_people(settings)
     yield from _check_features(settings)
     yield from _check_clients(settings)
     yield from _check_openid(settings)
@@ -111,6 +114,30 @@ def _check_routes(settings: Settings) -> Iterator[Finding]:
             yield "warning", "routes", f"{rule.text!r}: {method} is a method that few clients know; a typing mistake?"
     if settings.forward_authorization:
         yield "warning", "routes", "forward_authorization hands bearer tokens to the app, which may log or leak them"
+
+
+def _check_people(settings: Settings) -> Iterator[Finding]:
+    if settings.keeps_accounts:
+        return
+    if settings.authenticate == REMOTE_USER:
+        yield "ok", "login", "by REMOTE_USER of the server or an outer middleware: nobody must reach the app around it"
+        return
+    try:
+        named_here("authenticate", settings.authenticate)
+    except ConfigurationError as error:
+        yield "error", "login", str(error)
+    if settings.login_url is None:
+        yield "warning", "login", "login_url is not set: who is not signed in is told so, and led nowhere"
+    elif settings.login_url.startswith("/"):
+        path = settings.login_url.partition("?")[0].removeprefix(settings.issuer_path)
+        for method in ("GET", "POST"):
+            kind = Policy(settings.routes).decide(method, wsgi_path(unquote(path)) or "/").kind
+            if kind not in ("public", "optional"):
+                yield (
+                    "error",
+                    "login",
+                    f"{method} {path} needs a token by the routes: nobody could sign in there; make it public",
+                )
 
 
 def _check_features(settings: Settings) -> Iterator[Finding]:

@@ -44,7 +44,7 @@ class Logins(Part):
             writer.insert("session", session_record(session))
             return True
 
-        return self._write(max(session.created, session.auth_time), work)
+        return self._write(max(session.created, session.auth_time or 0), work)
 
     def session(self, digest: bytes, now: float) -> Session | None:
         """The living session whose cookie has this digest."""
