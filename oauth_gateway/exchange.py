@@ -124,17 +124,22 @@ class Exchange:
 
     @property
     def cookie(self) -> tuple[str, bool]:
-        """The session cookie's name, and whether it is Secure; loopback hosts share cookies among ports."""
-        parts = urlsplit(self.base)
-        if parts.scheme == "https":
-            return f"__Host-oauth_gateway-{hashlib.sha256(self.base.encode()).hexdigest()[:8]}", True
-        return f"oauth_gateway_{parts.port or 80}", False
+        """The session cookie's name, and whether it is Secure."""
+        return session_cookie(self.base)
 
     def query(self) -> params.Params:
         return params.read_query(self.environ)
 
     def form(self) -> params.Params:
         return params.read_form(self.environ)
+
+
+def session_cookie(base: str) -> tuple[str, bool]:
+    """The session cookie's name at a public base URL, and whether it is Secure; loopback hosts share cookies among ports."""
+    parts = urlsplit(base)
+    if parts.scheme == "https":
+        return f"__Host-oauth_gateway-{hashlib.sha256(base.encode()).hexdigest()[:8]}", True
+    return f"oauth_gateway_{parts.port or 80}", False
 
 
 def client_address(environ: Environ, settings: Settings) -> str:

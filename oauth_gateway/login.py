@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from . import clock, params, redirects
 from .errors import OAuthError
 from .exchange import Answer, Exchange
 from .models import Client, Session, User
-from .navigation import refuse_unless_navigation, refuse_unless_same_origin, see_other
+from .navigation import place, refuse_unless_navigation, refuse_unless_same_origin, see_other, to_place
 from .request import AuthorizationRequest
 from .server import AuthorizationServer
 from .sessions import Sessions, new_value, read_cookie, set_cookie
@@ -57,10 +57,14 @@ class Login:
         return user
 
     def start(self, exchange: Exchange, query: str, *headers: tuple[str, str]) -> Answer:
-        """Lead the browser to where the request starts again, or to the sign-in page where there is none.
+        """Lead the browser to where the request starts again, or to a page of the app, or to the sign-in page where there is
+        neither.
 
         A request that is too long for an address goes along in a form: nothing is kept for somebody who is not signed in.
         """
+        if query.startswith("/"):
+            path = place(query)
+            return see_other(exchange.url("/authorize/login"), *headers) if path is None else to_place(exchange, path, *headers)
         encoded = params.encode(query)
         if not encoded:
             return see_other(exchange.url("/authorize/login"), *headers)
@@ -79,12 +83,21 @@ class Login:
         )
 
     def login(self, exchange: Exchange) -> Answer:
-        """The login form; without a pending request it ends on a page that says who is signed in."""
+        """The login form; it leads back to a page of the app (`next`), or ends on a page that says who is signed in. `max_age`
+        wants a login of the last seconds.
+        """
         refuse_unless_navigation(exchange)
         if exchange.method == "POST":
             return self._log_in(exchange)
-        signed_in = self.signed_in(exchange)
-        return self.page(exchange, "") if signed_in is None else self.account_page(exchange, *signed_in)
+        query, signed_in = exchange.query(), self.signed_in(exchange)
+        query.refuse_repeated()
+        following, age = place(query.get("next")), query.get("max_age", "")
+        if signed_in is None:
+            return self.page(exchange, following or "")
+        if re.fullmatch("[0-9]{1,10}", age) and not is_recent(signed_in[0], int(age)):
+            return self.page(exchange, following or "", message="Please sign in again to go on.", name=signed_in[1].username)
+        own = urlsplit(exchange.url("/authorize/login")).path
+        return self.account_page(exchange, *signed_in) if following in (None, own) else to_place(exchange, following)
 
     def _log_in(self, exchange: Exchange) -> Answer:
         refuse_unless_same_origin(exchange)
@@ -111,9 +124,10 @@ class Login:
         self.server.events.emit("user.login", user_id=user.user_id, address=exchange.address, method="pwd")
         cookie_name, secure = exchange.cookie
         header = set_cookie(cookie_name, value, secure=secure, lifetime=self.server.settings.session_lifetime)
-        grant = self._validated(exchange, following) if following else None
+        request = "" if following.startswith("/") else following
+        grant = self._validated(exchange, request) if request else None
         # what asked for this login is done; whoever needs proof of it reads auth_time
-        asked = settled(following, grant.request.client if grant else None) if following else ""
+        asked = settled(request, grant.request.client if grant else None) if request else following
         return self.past_parties(exchange, ended, self.start(exchange, asked, header))
 
     def page(
@@ -132,7 +146,7 @@ class Login:
             cookie_name, secure = exchange.cookie
             cookie = new_value()
             headers = (*headers, set_cookie(cookie_name, cookie, secure=secure, lifetime=None))
-        if grant is None and query:
+        if grant is None and query and not query.startswith("/"):
             grant = self._validated(exchange, query)
         return self.server.pages.render(
             "login",

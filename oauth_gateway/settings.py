@@ -189,6 +189,12 @@ def _check_people(settings: Settings) -> None:
             f"login_url = {settings.login_url!r}: is where `authenticate` finds people signed in; with authenticate = builtin"
             " they sign in at /authorize/login"
         )
+    for rule in settings.routes:
+        if rule.access.kind == "session" and not settings.keeps_accounts:
+            raise ConfigurationError(
+                f"route {rule.text!r}: session is for logins with us; where people sign in elsewhere, make the path public and"
+                " let the application look at its own session"
+            )
     if "password" in settings.features and not settings.keeps_accounts:
         raise ConfigurationError("features: password is for the built-in accounts; it needs authenticate = builtin")
 

@@ -492,6 +492,7 @@ def test_check_looks_at_how_people_sign_in(
         main(["check", "--config", "x.toml"])
         assert says in capsys.readouterr().out
     (tmp_path / "x.toml").write_text(
-        '[oauth_gateway]\ndatabase = "sqlite://"\nauthenticate = "who:who"\nlogin_url = "/login"\nroutes = ["* /login public"]\n'
+        '[oauth_gateway]\ndatabase = "sqlite://"\nauthenticate = "who:who"\nlogin_url = "/login"\n'
+        'routes = ["* /login public"]\n'
     )
     assert main(["check", "--config", "x.toml"]) == 0 and "needs a token" not in capsys.readouterr().out
