@@ -27,6 +27,7 @@ from .request import AuthorizationRequest
 from .sealing import new_number
 from .server import AuthorizationServer
 from .sessions import PASSWORD_ACR
+from .settings import Settings
 from .users import normalise
 
 PATH = "/authorize"
@@ -236,8 +237,16 @@ def install(server: AuthorizationServer) -> None:
     server.metadata(
         authorization_response_iss_parameter_supported=True,
         prompt_values_supported=["none", "login", "consent", "select_account"],
-        acr_values_supported=[PASSWORD_ACR] if server.settings.keeps_accounts else [],
+        acr_values_supported=_kinds_of_login(server.settings),
     )
+
+
+def _kinds_of_login(settings: Settings) -> list[str]:
+    """What `acr` may be: our own logins have one, of others the routes say what they want (RFC 9470 section 7)."""
+    if settings.keeps_accounts:
+        return [PASSWORD_ACR]
+    words = [word for rule in settings.routes for word in rule.access.words]
+    return sorted({each for name, value in words if name == "acr" for each in value.split(",")})
 
 
 def check_parameters(request: AuthorizationRequest, client: Client) -> None:
