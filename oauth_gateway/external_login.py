@@ -18,9 +18,9 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from . import authentication, clock, params, redirects
 from .authentication import REMOTE_USER, Vouched
+from .cookies import take_apart
 from .errors import OAuthError
 from .exchange import Answer, Environ, Exchange
-from .guard import cut_cookies
 from .login import OTHER_ACCOUNT, Login, is_recent, settled
 from .models import Session, User
 from .naming import named
@@ -219,7 +219,7 @@ def _without_body(exchange: Exchange) -> Environ:
     if exchange.remote_user is not None:
         environ["REMOTE_USER"] = exchange.remote_user
     if "HTTP_COOKIE" in environ:
-        cut_cookies(environ)
+        environ["HTTP_COOKIE"] = take_apart(environ["HTTP_COOKIE"]).rest
     return environ
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote_plus
 
 from . import clock
 from .browser_sessions import BrowserSessions
+from .cookies import KnownCookies
 from .cors import is_preflight
 from .errors import OAuthError, StepUpRequired, StoreUnavailable
 from .exchange import Answer, Environ
@@ -57,7 +58,7 @@ MOST_PATHS = 8192  # remembered decisions; a flood of paths costs a few microsec
 LONGEST_PATH = 300  # characters; decisions about longer ones are made anew
 _CREDENTIAL = re.compile(r"[A-Za-z0-9\-._~+/]+=*\Z")
 _BEARER = re.compile(r"(?:\A|,)\s*bearer(?:\s|\Z)", re.IGNORECASE)
-_COOKIE = re.compile(r"(?:__Host-oauth_gateway-[0-9a-f]{8}|oauth_gateway_[0-9]{1,5})=")
+_NO_COOKIES: dict[str, str] = {}
 
 
 class Guard:
@@ -69,6 +70,8 @@ class Guard:
         self._refusals = refusals
         self._browsers = browsers
         self._judges = browsers.judges
+        self._cookies = KnownCookies()
+        self._known_cookies = self._cookies.known
         self._forward = settings.forward_authorization
         self._identity_headers = settings.identity_headers
         self.known: dict[Place, Decision] = {}
@@ -95,7 +98,13 @@ class Guard:
             decision = self._drop_unusual(environ, decision)
         cookies = environ.get("HTTP_COOKIE")
         if cookies is not None and "oauth_gateway" in cookies:
-            cut_cookies(environ)
+            rest, ours = self._known_cookies.get(cookies) or self._cookies.take_apart(cookies)
+            if rest:
+                environ["HTTP_COOKIE"] = rest
+            else:
+                del environ["HTTP_COOKIE"]
+        else:
+            ours = _NO_COOKIES
         header = environ.get("HTTP_AUTHORIZATION")
         if environ["REQUEST_METHOD"] == "OPTIONS" and is_preflight(environ):
             return _admit_preflight(environ, decision)
@@ -111,7 +120,7 @@ class Guard:
                 return self._without_token(environ, decision)
             if decision.kind != "session":
                 raise OAuthError("", "A bearer token is required.", 401)
-            token = self._browsers.token(environ, decision, cookies)
+            token = self._browsers.token(environ, decision, ours)
             environ["AUTH_TYPE"] = "Session"
         else:
             try:
@@ -171,7 +180,7 @@ class Guard:
             other = environ.get(name)
             if other:
                 named = self._policy.decide(other.strip().upper()[:32], environ.get("PATH_INFO") or "/")
-                decision = self._answering(combine(decision.rules + named.rules))
+                decision = self._answering(combine(decision.rules + named.rules, safe=decision.safe and named.safe))
         return decision
 
     def _answering(self, decision: Decision) -> Decision:
@@ -215,18 +224,6 @@ def _normalised(header: str) -> str:
 
 def _names_a_token(query: str) -> bool:
     return any(unquote_plus(pair.partition("=")[0]) == "access_token" for pair in re.split("[&;]", query))
-
-
-def cut_cookies(environ: Environ) -> None:
-    """The Cookie header without the gateway's own cookies."""
-    if ";" not in environ["HTTP_COOKIE"] and _COOKIE.match(environ["HTTP_COOKIE"]):
-        del environ["HTTP_COOKIE"]  # most browsers of an app have no other
-        return
-    kept = [part for part in environ["HTTP_COOKIE"].split(";") if not _COOKIE.match(part.strip())]
-    if kept:
-        environ["HTTP_COOKIE"] = ";".join(kept).strip()
-    else:
-        del environ["HTTP_COOKIE"]
 
 
 def _wsgi_text(text: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "oauth_gateway"
 FLOORS = [
-    {"errors", "clock", "redirects", "jose", "forks"},
+    {"errors", "clock", "cookies", "redirects", "jose", "forks"},
     {"fetch", "naming", "authentication", "values", "settings", "models", "params", "policy", "sealing", "scopes"},
     {"store", "remembered"},
     {"events", "tokens", "users", "sessions", "deployment", "keys", "own_keys", "jwt_access_tokens", "claims", "jobs"},
