@@ -96,8 +96,10 @@ class Login:
             return self.page(exchange, following or "")
         if re.fullmatch("[0-9]{1,10}", age) and not is_recent(signed_in[0], int(age)):
             return self.page(exchange, following or "", message="Please sign in again to go on.", name=signed_in[1].username)
-        own = urlsplit(exchange.url("/authorize/login")).path
-        return self.account_page(exchange, *signed_in) if following in (None, own) else to_place(exchange, following)
+        if following in (None, urlsplit(exchange.url("/authorize/login")).path):
+            return self.account_page(exchange, *signed_in)
+        # not by itself: whoever is signed in here and not there, as with a cookie for that path only, would be sent in a circle
+        return self.server.pages.render("go_on", username=signed_in[1].username, going_on=following)
 
     def _log_in(self, exchange: Exchange) -> Answer:
         refuse_unless_same_origin(exchange)
