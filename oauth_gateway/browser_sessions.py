@@ -18,6 +18,7 @@ from .fetch_metadata import is_from, may_read, navigates
 from .models import Token
 from .policy import SAFE, Decision
 from .refusals import accepts_page
+from .sentences import Sentence
 from .settings import Settings
 from .step_up import Judge, demands, has_acr, look_closer
 from .tokens import Tokens
@@ -44,7 +45,7 @@ class BrowserSessions:
         value = cookies.get(here.cookie)
         token = self._tokens.of_session(value, decision.session, clock.now()) if value is not None else None
         if token is None:
-            self._sign_in(environ, here, decision, OAuthError("", "A bearer token is required.", 401), {})
+            self._sign_in(environ, here, decision, OAuthError("", Sentence("A bearer token is required."), 401), {})
         if not decision.safe or "HTTP_ORIGIN" in environ or environ.get("HTTP_SEC_FETCH_SITE") not in _OWN:
             _refuse_other_sites(environ, decision, here.origin)
         if decision.words:
@@ -79,9 +80,9 @@ class BrowserSessions:
 
 def _refuse_other_sites(environ: Environ, decision: Decision, origin: str) -> None:
     if not decision.safe and not is_from(environ, origin):
-        raise OAuthError("access_denied", "This was not sent from a page of this site.", 403)
+        raise OAuthError("access_denied", Sentence("This was not sent from a page of this site."), 403)
     if decision.safe and not may_read(environ, origin):
-        raise OAuthError("access_denied", "Another site may not ask for this with the session of this browser.", 403)
+        raise OAuthError("access_denied", Sentence("Another site may not ask for this with the session of this browser."), 403)
 
 
 class _Place:

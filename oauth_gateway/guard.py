@@ -21,6 +21,7 @@ from .exchange import Answer, Environ
 from .models import LACKS_SCOPE, Token
 from .policy import OVERRIDES, Decision, Policy, combine, not_canonical
 from .refusals import Refusals
+from .sentences import Sentence
 from .settings import Settings
 from .step_up import look_closer
 from .tokens import Tokens
@@ -55,6 +56,7 @@ IDENTITY = frozenset(
 )
 UNUSUAL = IDENTITY.union(OVERRIDES)
 MOST_PATHS = 8192  # remembered decisions; a flood of paths costs a few microseconds each, and a few megabytes at most
+NEEDS_TOKEN = Sentence("A bearer token is required.")
 LONGEST_PATH = 300  # characters; decisions about longer ones are made anew
 _CREDENTIAL = re.compile(r"[A-Za-z0-9\-._~+/]+=*\Z")
 _BEARER = re.compile(r"(?:\A|,)\s*bearer(?:\s|\Z)", re.IGNORECASE)
@@ -84,7 +86,7 @@ class Guard:
         path = path or "/"
         reason = not_canonical(path)
         if reason is not None:
-            raise OAuthError("invalid_request", f"The path is not canonical: {reason}.")
+            raise OAuthError("invalid_request", Sentence("The path is not canonical: %(reason)s.", reason=reason))
         decision = self._answering(self._policy.decide(method, path))
         if len(path) + len(method) <= LONGEST_PATH:
             if len(self.known) >= MOST_PATHS:
@@ -114,12 +116,12 @@ class Guard:
             return self._without_token(environ, decision)
         query = environ.get("QUERY_STRING")
         if query and ("access_token" in query or "%" in query) and _names_a_token(query):
-            raise OAuthError("invalid_request", "A token must not be sent in the query string.")
+            raise OAuthError("invalid_request", Sentence("A token must not be sent in the query string."))
         if header is None:
             if decision.kind == "optional":
                 return self._without_token(environ, decision)
             if decision.kind != "session":
-                raise OAuthError("", "A bearer token is required.", 401)
+                raise OAuthError("", NEEDS_TOKEN, 401)
             token = self._browsers.token(environ, decision, ours)
             environ["AUTH_TYPE"] = "Session"
         else:
@@ -168,8 +170,8 @@ class Guard:
             token = None
         if token is None:
             if not _CREDENTIAL.match(header[7:].strip(" ")):
-                raise OAuthError("invalid_request", "The Authorization header is malformed.")
-            raise OAuthError("invalid_token", "The token is unknown, expired or revoked.", 401)
+                raise OAuthError("invalid_request", Sentence("The Authorization header is malformed."))
+            raise OAuthError("invalid_token", Sentence("The token is unknown, expired or revoked."), 401)
         return token
 
     def _drop_unusual(self, environ: Environ, decision: Decision) -> Decision:
@@ -204,7 +206,7 @@ def _admit_preflight(environ: Environ, decision: Decision) -> None:
 
 def _require_a_token(*scopes: str) -> None:
     """`environ["oauth_gateway.require"]` of a request that came without a token."""
-    raise StepUpRequired("", "A bearer token is required.", 401, scopes)
+    raise StepUpRequired("", NEEDS_TOKEN, 401, scopes)
 
 
 def _require_in_vain(*scopes: str) -> None:
@@ -217,8 +219,8 @@ def _normalised(header: str) -> str:
     scheme, _, credential = header.replace("\t", " ").partition(" ")
     if scheme.lower() != "bearer":
         if scheme.lower().startswith("bearer") or _BEARER.search(header):
-            raise OAuthError("invalid_request", "The Authorization header is malformed.")
-        raise OAuthError("", "A bearer token is required.", 401)
+            raise OAuthError("invalid_request", Sentence("The Authorization header is malformed."))
+        raise OAuthError("", NEEDS_TOKEN, 401)
     return "Bearer " + credential.strip(" ")
 
 

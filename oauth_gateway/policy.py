@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from .sentences import Sentence
+
 JUDGED = ("acr", "max_age")  # words with a value
 OWN_WORD = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z", re.ASCII)  # MODULE:NAME
 ALLOWED = "public, optional, token, session, scope=a,b, acr=a,b, max_age=5m, or MODULE:NAME of a judge of your own"
@@ -180,20 +182,20 @@ def wsgi_path(path: str) -> str:
 def not_canonical(path: str) -> str | None:
     """Why `path` (PATH_INFO as text) could mean two things to gateway and app, or None where it cannot."""
     if not path.startswith("/"):
-        return "it does not start with /"
+        return Sentence("it does not start with /")
     if "//" in path:
-        return "it has an empty segment"
+        return Sentence("it has an empty segment")
     if "\\" in path:
-        return "it has a backslash"
+        return Sentence("it has a backslash")
     if _CONTROL.search(path):
-        return "it has a control character"
+        return Sentence("it has a control character")
     if "/." in path and _DOT_SEGMENT.search(path):
-        return "it has a dot segment"
+        return Sentence("it has a dot segment")
     if not path.isascii():
         try:
             path.encode("latin-1").decode("utf-8")
         except UnicodeError:
-            return "it is not UTF-8"
+            return Sentence("it is not UTF-8")
     return None
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import authentication, policy, values
+from . import authentication, brand, policy, values
 from .errors import ConfigurationError
 
 ENVIRONMENT_PREFIX = "OAUTH_GATEWAY_"
@@ -231,6 +231,6 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "revocation": values.revocation,
     "cache_size": values.count,
     "templates": values.folder,
-    "brand": values.brand,
+    "brand": brand.checked,
     "events": values.events,
 }

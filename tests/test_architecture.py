@@ -7,8 +7,21 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "oauth_gateway"
 FLOORS = [
-    {"errors", "clock", "cookies", "redirects", "jose", "forks"},
-    {"fetch", "naming", "authentication", "values", "settings", "models", "params", "policy", "sealing", "scopes"},
+    {"sentences", "errors", "clock", "cookies", "redirects", "jose", "forks"},
+    {
+        "languages",
+        "brand",
+        "fetch",
+        "naming",
+        "authentication",
+        "values",
+        "settings",
+        "models",
+        "params",
+        "policy",
+        "sealing",
+        "scopes",
+    },
     {"store", "remembered"},
     {"events", "tokens", "users", "sessions", "deployment", "keys", "own_keys", "jwt_access_tokens", "claims", "jobs"},
     {
@@ -46,12 +59,15 @@ FLOORS = [
 ]
 # on one floor, in one direction
 SAME_FLOOR = {
+    ("errors", "sentences"),
     ("models", "redirects"),
     ("values", "policy"),
     ("settings", "policy"),
     ("settings", "authentication"),
     ("authentication", "values"),
     ("settings", "values"),
+    ("settings", "brand"),
+    ("brand", "values"),
     ("scopes", "models"),
     ("scopes", "settings"),
     ("users", "events"),
