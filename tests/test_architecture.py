@@ -25,6 +25,7 @@ FLOORS = [
     {"store", "remembered"},
     {"events", "tokens", "users", "sessions", "deployment", "keys", "own_keys", "jwt_access_tokens", "claims", "jobs"},
     {
+        "devices",
         "exchange",
         "request",
         "authlib_errors",
