@@ -1,4 +1,4 @@
-"""Every page in a real browser with its scripts switched off: accessible, narrow, dark, from right to left, and kept as pictures.
+"""Every page in a real browser with its scripts off: accessible, narrow, dark, from right to left, and kept as pictures.
 
 The pictures go to `build/screenshots`, or to GATEWAY_SCREENSHOTS.
 """
@@ -234,7 +234,8 @@ def picture(window: Any, name: str) -> None:
 def violations(window: Any) -> list[str]:
     """What axe-core finds against WCAG 2.2 AA and its own best practices."""
     window.execute_script((AXE / "node_modules" / "axe-core" / "axe.min.js").read_text())
-    run = "const done = arguments[0]; axe.run().then(found => done(found.violations), error => done([{id: String(error), nodes: []}]))"
+    failed = "error => done([{id: String(error), nodes: []}])"
+    run = f"const done = arguments[0]; axe.run().then(found => done(found.violations), {failed})"
     found = window.execute_async_script(run)
     return [f"{each['id']}: {node['html']} {node['failureSummary']}" for each in found for node in each["nodes"] or [{}]]
 

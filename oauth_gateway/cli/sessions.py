@@ -50,8 +50,8 @@ def list_all(arguments: argparse.Namespace) -> None:
                 "sub": session.user_id,
                 "device": session.device,
                 "created": int(session.created),
-                "auth_time": int(session.auth_time),
-                "last_seen": int(seen),
+                "auth_time": int(session.auth_time or 0),
+                "last_seen": int(seen or session.created),
                 "exp": int(session.expires),
             }
         )

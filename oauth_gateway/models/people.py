@@ -27,12 +27,14 @@ class User:
 class Session:
     """A login session; `digest` is of the cookie's value, `sid` its public name, `device` what the person knows the browser
     by, such as "Firefox on Linux". `seen` is when it was noticed last, up to an hour late, or None.
+
+    Of people whom somebody else vouches for nothing is stored: `sid` is then empty, and `auth_time` None where nobody says.
     """
 
     digest: bytes = field(repr=False)
     sid: str
     user_id: str
-    auth_time: float
+    auth_time: float | None
     created: float
     expires: float
     amr: tuple[str, ...] = ()
