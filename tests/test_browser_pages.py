@@ -5,6 +5,7 @@ The pictures go to `build/screenshots`, or to GATEWAY_SCREENSHOTS.
 
 from __future__ import annotations
 
+import base64
 import os
 import threading
 from collections.abc import Iterator
@@ -44,7 +45,6 @@ PAGES = (
     "signing_out",
     "logged_out",
 )
-LONG = "consent consent-device".split()
 
 
 def party(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -210,7 +210,8 @@ def look(window: Any, scheme: str = "light", width: int = 1000, height: int = 80
 
 def picture(window: Any, name: str) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
-    window.save_screenshot(str(PICTURES / f"{name}.png"))
+    shot = window.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})  # all of it
+    (PICTURES / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
 
 
 def violations(window: Any) -> list[str]:
@@ -240,7 +241,9 @@ def test_every_page_is_accessible_by_day_by_night_on_a_phone_and_from_right_to_l
         seen.append(page)
         html = window.find_element(By.TAG_NAME, "html")
         assert (html.get_attribute("lang"), html.get_attribute("dir")) == (tag, languages()[tag].direction)
-        assert window.execute_script("return performance.getEntriesByType('resource').length") <= (2 if page == "signing_out" else 1)
+        assert window.execute_script("return performance.getEntriesByType('resource').length") <= (
+            2 if page == "signing_out" else 1
+        )
         for name, scheme, width in (("light", "light", 1000), ("dark", "dark", 1000), ("phone", "light", 390)):
             look(window, scheme, width)
             picture(window, f"{page}{suffix}-{name}")
