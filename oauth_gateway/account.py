@@ -31,7 +31,7 @@ class Account:
         form, (session, user) = exchange.form(), signed_in
         form.refuse_repeated()
         if not self.login.sessions.form_is_ours(self.login.cookie(exchange), "account", form.get("csrf", "")):
-            raise wrong_form()
+            raise wrong_form(exchange.url(PATH))
         sid = form.get("session", "")
         if sid == session.sid:
             return see_other(exchange.url(LOGOUT))
