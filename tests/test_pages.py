@@ -39,7 +39,7 @@ NAMES = (
 
 def documented() -> dict[str, set[str]]:
     """Page to the names of its context, as docs/pages.md lists them."""
-    rows = re.findall(r"^\| `(\w+)\.html` \| ([^|]*) \|", (ROOT / "docs" / "pages.md").read_text("utf-8"), re.M)
+    rows = re.findall(r"^\| `(\w+)\.html` \|([^|]*)\|", (ROOT / "docs" / "pages.md").read_text("utf-8"), re.M)
     return {page: set(re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", names))) for page, names in rows if page != "base"}
 
 
@@ -54,13 +54,28 @@ def walk(world: World) -> None:
     world.redeem(world.code(browser=browser, scope="openid"))
     browser.open(world.authorize_url(prompt="select_account"))
     browser.open(f"{world.prefix}/authorize/account")
+    browser.open(f"{world.prefix}/authorize/account/password")
+    browser.open(f"{world.prefix}/authorize/login?next=/x")
     browser.open(f"{world.prefix}/authorize", {"client_id": "x", "state": "s" * 5000}, Origin="https://client.test")
     browser.open(f"{world.prefix}/authorize?client_id=x")
     browser.open(f"{world.prefix}/authorize/logout", hidden(browser.open(f"{world.prefix}/authorize/logout")))
     browser.open(f"{world.prefix}/authorize/logout")
 
 
-def test_templates_are_given_what_is_documented_and_nothing_else(memory_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def walk_elsewhere(clock: Any, **settings: Any) -> None:
+    """Past the pages of people who sign in elsewhere, and of a browser without a session."""
+    world = make_world("sqlite://", clock, authenticate="remote_user", **settings)
+    browser = world.browser()
+    browser.open(world.authorize_url())
+    browser.open("/authorize/logout")
+    kept = make_world("sqlite://", clock, routes=["* /** session"], **settings)
+    navigation = {"Accept": "text/html", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
+    kept.browser().open("/form", {"a": "b"}, **navigation)
+
+
+def test_templates_are_given_what_is_documented_and_nothing_else(
+    memory_world: World, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given: dict[str, set[str]] = {}
     render = Pages._render
 
@@ -70,6 +85,7 @@ def test_templates_are_given_what_is_documented_and_nothing_else(memory_world: W
 
     monkeypatch.setattr(Pages, "_render", recorded)
     walk(memory_world)
+    walk_elsewhere(clock)
     assert given == documented()
 
 
@@ -94,6 +110,7 @@ def test_every_page_can_be_replaced_by_a_template_with_the_documented_names(
 
     monkeypatch.setattr(Pages, "_page", recorded)
     walk(world)
+    walk_elsewhere(clock, templates=str(tmp_path))
     assert {page for page in documented() if any(f"OWN {page}<" in body for body in shown)} == documented().keys()
     assert not [body for body in shown if "NO " in body or "OWN" not in body]
 
