@@ -19,7 +19,6 @@ from .settings import Settings
 from .store import Ended, Store
 
 PASSWORD_ACR = "0"  # OpenID Connect Core section 2: no claim to a level of ISO/IEC 29115
-SEEN_SECONDS = 3600  # between two notes of when a session was seen: a page costs no write
 PAGE = 100  # sessions that are read at once
 _VALUE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 
@@ -40,7 +39,7 @@ class Sessions:
         user = self._store.user(session.user_id) if session else None
         if session is None or user is None or user.disabled is not None:
             return None
-        if now - (session.seen or session.auth_time or session.created) >= SEEN_SECONDS:
+        if session.is_to_be_noted(now):
             with suppress(StoreUnavailable):  # what cannot be written can still be read
                 self._store.see_session(session.digest, now)
         return session, user
