@@ -60,17 +60,16 @@ class Account:
             return see_other(exchange.url("/authorize/login"))
         if exchange.method != "POST":
             return self._page(exchange, *signed_in)
-        form = self._form(exchange, "account")
-        return form if isinstance(form, Answer) else self._end(exchange, form, *signed_in)
+        return self._end(exchange, self._form(exchange, "account"), *signed_in)
 
-    def _form(self, exchange: Exchange, purpose: str) -> Params | Answer:
-        """The form, or a page that leads back where it is not from a page of this browser's."""
+    def _form(self, exchange: Exchange, purpose: str) -> Params:
+        """The form, where it is from a page of this browser's."""
         refuse_unless_same_origin(exchange)
         form = exchange.form()
         form.refuse_repeated()
-        if self.login.sessions.form_is_ours(self.login.cookie(exchange), purpose, form.get("csrf", "")):
-            return form
-        return self.server.pages.error(exchange, wrong_form(), again=exchange.url(PATH))
+        if not self.login.sessions.form_is_ours(self.login.cookie(exchange), purpose, form.get("csrf", "")):
+            raise wrong_form(exchange.url(PATH))
+        return form
 
     # -- what there is
 
@@ -168,8 +167,7 @@ class Account:
             raise OAuthError("not_found", Sentence("This account has no password here."), 404)
         if exchange.method != "POST":
             return self._password_page(exchange, signed_in[1])
-        form = self._form(exchange, "password")
-        return form if isinstance(form, Answer) else self._change(exchange, form, *signed_in)
+        return self._change(exchange, self._form(exchange, "password"), *signed_in)
 
     def _password_page(self, exchange: Exchange, user: User, refusal: OAuthError | None = None) -> Answer:
         query, cookie = exchange.query(), self.login.cookie(exchange) or ""

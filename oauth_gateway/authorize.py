@@ -166,8 +166,8 @@ class Authorization:
         form.refuse_repeated()
         cookie = self.login.cookie(exchange)
         if not self.login.sessions.form_is_ours(cookie, "consent", form.get("csrf", "")):
-            raise wrong_form()
-        transaction = self._transaction(cookie or "", form.get("transaction", ""))
+            raise wrong_form(self._again(exchange, form))
+        transaction = self._transaction(exchange, cookie or "", form)
         signed_in = self.login.signed_in(exchange)
         fresh = clock.now() - transaction["made"] < TRANSACTION_SECONDS
         if signed_in is None or not fresh or not _is_of(transaction, *signed_in):
@@ -207,13 +207,18 @@ class Authorization:
         server.events.emit("consent.denied", **known, user_id=user.user_id or None)
         raise grant.request.redirected("access_denied", "The person denied the request.")
 
-    def _transaction(self, cookie: str, text: str) -> dict[str, Any]:
+    def _again(self, exchange: Exchange, form: params.Params) -> str:
+        """Where the request of a consent form begins anew, as its page said; nothing is believed of it but that."""
+        return self.login.again(exchange, form["next"]) if "next" in form else ""
+
+    def _transaction(self, exchange: Exchange, cookie: str, form: params.Params) -> dict[str, Any]:
+        text = form.get("transaction", "")
         try:
             data = self.server.sealer.unseal("transaction", base64.urlsafe_b64decode(text), cookie)
         except (binascii.Error, ValueError):
             data = None
         if data is None:
-            raise wrong_form()
+            raise wrong_form(self._again(exchange, form))
         transaction: dict[str, Any] = json.loads(data)
         return transaction
 

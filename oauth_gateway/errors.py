@@ -26,7 +26,7 @@ class OAuthError(Exception):
     else it names (RFC 9470 section 3).
     `redirect_uri` is set only once it was checked against the client, and `mode` is the response mode that takes it there;
     without it the error is a page or a JSON document and is never sent anywhere. `cause` is for the operator's log and never
-    leaves the server.
+    leaves the server. `again` is an address of ours at which a person can start again.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class OAuthError(Exception):
         state: str | None = None,
         mode: str = "query",
         cause: str = "",
+        again: str = "",
     ) -> None:
         super().__init__(f"{error}: {description}")
         self.error = error
@@ -55,6 +56,7 @@ class OAuthError(Exception):
         self.mode = mode
         self.token: Any = None  # a good one that was not good enough, for the event
         self.cause = cause
+        self.again = again
 
 
 class SignInRequired(Exception):

@@ -204,7 +204,7 @@ class ExternalLogin(Login):
             form = exchange.form()
             form.refuse_repeated()
             if not self.sessions.form_is_ours(self.cookie(exchange), "logout", form.get("csrf", "")):
-                raise wrong_form()
+                raise wrong_form(exchange.url("/authorize/logout"))
             if form.get("next"):
                 # not a redirect: the policy of the page with the form would not let it lead to just anywhere
                 return self._nobody(exchange, form["next"], Sentence("You come back here afterwards."), again=True, status=200)

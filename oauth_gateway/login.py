@@ -86,6 +86,10 @@ class Login:
             fields=fields,
         )
 
+    def again(self, exchange: Exchange, query: str) -> str:
+        """The address at which the request starts again; empty where it is too long for one."""
+        return dict(self.start(exchange, query).headers).get("Location", "")
+
     def login(self, exchange: Exchange) -> Answer:
         """The login form; it leads back to a page of the app (`next`), or ends on a page that says who is signed in. `max_age`
         wants a login of the last seconds.
@@ -114,8 +118,7 @@ class Login:
         cookie, following = self.cookie(exchange), form.get("next", "")
         if not self.sessions.form_is_ours(cookie, "login", form.get("csrf", "")):
             error = OAuthError("invalid_request", Sentence("The sign-in page was open for too long, or cookies are off."), 403)
-            again = dict(self.start(exchange, following).headers).get("Location", "")
-            return self.server.pages.error(exchange, error, again=again)
+            return self.server.pages.error(exchange, error, again=self.again(exchange, following))
         now, name = clock.now(), form.get("username", "")
         try:
             user = self.server.users.log_in(name, form.get("password", ""), exchange.address, now)

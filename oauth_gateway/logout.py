@@ -118,7 +118,7 @@ class Logout:
         refuse_unless_same_origin(exchange)
         form.refuse_repeated()
         if not self.login.sessions.form_is_ours(self.login.cookie(exchange), "logout", form["csrf"]):
-            raise wrong_form()
+            raise wrong_form(exchange.url(PATH))
         wanted = self._wanted(exchange, params.parse(form.get("request", "")))
         signed_in = self.login.signed_in(exchange)
         if signed_in is not None and "everywhere" in form:

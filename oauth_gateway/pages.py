@@ -39,6 +39,7 @@ _TITLES = {
     503: Sentence("Please try again"),
 }
 _TITLE = Sentence("This request cannot be handled")
+_TOO_OLD = Sentence("This page is no longer current")
 
 
 class Pages:
@@ -121,12 +122,14 @@ class Pages:
 
     def error(self, exchange: Exchange, error: OAuthError, *, again: str = "") -> Answer:
         """A page that says what is wrong; nothing of the request is echoed but our own sentence."""
+        again = again or error.again
+        title = _TOO_OLD if again and error.status == 403 else _TITLES.get(error.status, _TITLE)
         return self.render(
             exchange,
             "error",
             error.status,
             headers=error.headers,
-            title=_TITLES.get(error.status, _TITLE),
+            title=title,
             message=error.description,
             code=error.error,
             again=again,

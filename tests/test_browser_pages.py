@@ -1,12 +1,14 @@
-"""Every page in a real browser with its scripts off: accessible, narrow, dark, from right to left, and kept as pictures.
+"""Every page in a real browser with its scripts switched off: accessible, narrow, dark, from right to left, kept as pictures.
 
 The pictures go to `build/screenshots`, or to GATEWAY_SCREENSHOTS.
 """
 
 from __future__ import annotations
 
+import base64
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,17 +17,20 @@ from wsgiref.simple_server import make_server
 
 import pytest
 
-from oauth_gateway import OAuthGateway
+from oauth_gateway import OAuthGateway, clock
 from oauth_gateway.clients import Clients
 from oauth_gateway.languages import TAGS, languages
+from oauth_gateway.sessions import Sessions
 
 from .conftest import CHALLENGE, PASSWORD
 from .test_foreign_clients import needs_node
 
 pytest.importorskip("selenium.webdriver")
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
-from .test_browser import Quiet, Server, chromium  # noqa: F401
+from .test_browser import Quiet, Server, chromium, until  # noqa: F401
 
 AXE = Path(__file__).parent / "accessibility"
 PICTURES = Path(os.environ.get("GATEWAY_SCREENSHOTS") or Path(__file__).parent.parent / "build" / "screenshots")
@@ -38,13 +43,14 @@ PAGES = (
     "form_post",
     "choose",
     "account",
+    "password",
+    "password-wrong",
     "error",
     "error-again",
     "logout",
     "signing_out",
     "logged_out",
 )
-LONG = "consent consent-device".split()
 
 
 def party(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -73,6 +79,21 @@ class Site:
             token_endpoint_auth_method="none",
         )
         gateway.server.users.create("Ann Example", PASSWORD, 0)
+
+    def sign_in_elsewhere(self) -> None:
+        """At two browsers, of one of which nothing is known."""
+        server = self.gateway.server
+        for device in ("Firefox on Windows", ""):
+            Sessions(server.settings, server.store, server.sealer).start(
+                server.users.named("Ann Example"), None, clock.now(), device
+            )
+
+    def end_sessions(self) -> None:
+        """As their end or the person at another browser would."""
+        store, now = self.gateway.store, time.time()
+        user = self.gateway.server.users.named("Ann Example")
+        for session in store.sessions(user.user_id, ""):
+            store.end_session(now, sid=session.sid, user_id=user.user_id)
 
     def url(self, **changes: str) -> str:
         return f"{self.base}/authorize?{urlencode(self.query(**changes))}"
@@ -175,8 +196,15 @@ class Walk:
         assert window.current_url == f"{site.elsewhere}/cb"
         window.get(site.url(prompt="select_account"))
         yield "choose"
+        site.sign_in_elsewhere()
         window.get(f"{site.base}/authorize/account")
         yield "account"
+        window.get(f"{site.base}/authorize/account/password")
+        yield "password"
+        for field in ("password", "new_password", "new_password_again"):
+            window.find_element(By.NAME, field).send_keys("a wrong password")
+        self.click("button[type=submit]")
+        yield "password-wrong"
         window.get(site.url(redirect_uri="https://evil.test/"))
         yield "error"
         window.get(site.url(prompt="login"))
@@ -210,14 +238,14 @@ def look(window: Any, scheme: str = "light", width: int = 1000, height: int = 80
 
 def picture(window: Any, name: str) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
-    window.save_screenshot(str(PICTURES / f"{name}.png"))
+    shot = window.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})  # all of it
+    (PICTURES / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
 
 
 def violations(window: Any) -> list[str]:
     """What axe-core finds against WCAG 2.2 AA and its own best practices."""
     window.execute_script((AXE / "node_modules" / "axe-core" / "axe.min.js").read_text())
-    failed = "error => done([{id: String(error), nodes: []}])"
-    run = f"const done = arguments[0]; axe.run().then(found => done(found.violations), {failed})"
+    run = "axe.run().then(found => arguments[0](found.violations), error => arguments[0]([{id: String(error), nodes: []}]))"
     found = window.execute_async_script(run)
     return [f"{each['id']}: {node['html']} {node['failureSummary']}" for each in found for node in each["nodes"] or [{}]]
 
@@ -250,6 +278,99 @@ def test_every_page_is_accessible_by_day_by_night_on_a_phone_and_from_right_to_l
             assert violations(window) == [], f"{page} {name}"
         look(window)
     assert seen == list(PAGES)
+
+
+def test_the_judge_of_accessibility_judges(chromium: Any, site: Site) -> None:  # noqa: F811
+    needs_node(AXE)
+    window = chromium
+    window.get(site.url())
+    spoil = "document.querySelector('label').remove(); document.querySelector('h1').style.color = '#ccc'"
+    window.execute_script(spoil)
+    found = {text.partition(":")[0] for text in violations(window)}
+    assert {"label", "color-contrast"} <= found, found
+
+
+def test_pages_stand_in_forced_colours_with_their_edges(chromium: Any, site: Site) -> None:  # noqa: F811
+    window = chromium
+    window.get(site.url())
+    look(window, "dark", forced_colors="active")
+    edge = window.execute_script("return getComputedStyle(document.querySelector('button')).borderTopWidth")
+    assert edge == "1px" and window.execute_script("return matchMedia('(forced-colors: active)').matches")
+    picture(window, "login-forced-colours")
+
+
+def test_the_keyboard_alone_signs_in_and_allows(chromium: Any, site: Site) -> None:  # noqa: F811
+    """The focus is seen wherever it stands, and Tab reaches everything in the order of the page."""
+    window = chromium
+    window.get(site.url())
+    press(window, "Ann Example", Keys.TAB, PASSWORD, Keys.ENTER)
+    until(window, "asks for access")
+    reached = []
+    for _ in range(3):
+        press(window, Keys.TAB)
+        focused = window.switch_to.active_element
+        assert focused.value_of_css_property("outline-width") == "3px"
+        reached.append(focused.text)
+    assert reached == ["Allow", "Deny", "Not you? Sign out"]
+    window.find_element(By.CSS_SELECTOR, "button[value=allow]").send_keys(Keys.ENTER)
+    until(window, "back at the party")
+    assert "code=" in window.current_url
+
+
+def test_two_tabs_the_back_button_and_a_double_click_lead_where_they_should(chromium: Any, site: Site) -> None:  # noqa: F811
+    """A053: nothing is a dead end, and no tab gets the answer of another"""
+    window = chromium
+    window.get(site.url(state="one"))
+    one = window.current_window_handle
+    window.switch_to.new_window("tab")
+    window.get(site.url(state="two"))
+    log_in(window)
+    until(window, "asks for access")
+    two = window.current_window_handle
+    window.switch_to.window(one)  # its login page is from before the login of the other tab
+    log_in(window)
+    until(window, "Start again")
+    window.find_element(By.CSS_SELECTOR, "a.button").click()
+    until(window, "asks for access")
+    window.find_element(By.CSS_SELECTOR, "button[value=allow]").click()
+    until(window, "back at the party")
+    assert "state=one" in window.current_url
+    window.switch_to.window(two)
+    button = window.find_element(By.CSS_SELECTOR, "button[value=allow]")
+    ActionChains(window).double_click(button).perform()
+    until(window, "back at the party")
+    assert "state=two" in window.current_url and "code=" in window.current_url
+    window.back()
+    until(window, "asks for access")
+    window.find_element(By.CSS_SELECTOR, "button[value=deny]").click()  # the answer was another one: nothing new is decided
+    until(window, "answered before")
+
+
+def test_a_login_that_has_ended_meanwhile_starts_the_request_again(chromium: Any, site: Site) -> None:  # noqa: F811
+    window = chromium
+    window.get(site.url(state="kept"))
+    log_in(window)
+    until(window, "asks for access")
+    site.end_sessions()
+    window.find_element(By.CSS_SELECTOR, "button[value=allow]").click()
+    until(window, "User name")
+    log_in(window)
+    until(window, "asks for access")
+    window.find_element(By.CSS_SELECTOR, "button[value=allow]").click()
+    until(window, "back at the party")
+    assert "state=kept" in window.current_url and "code=" in window.current_url
+
+
+def press(window: Any, *keys: str) -> None:
+    ActionChains(window).send_keys(*keys).perform()
+
+
+def log_in(window: Any) -> None:
+    for name, value in (("username", "Ann Example"), ("password", PASSWORD)):
+        field = window.find_element(By.NAME, name)
+        field.clear()
+        field.send_keys(value)
+    window.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
 
 
 @pytest.mark.parametrize("tag", TAGS)

@@ -207,4 +207,4 @@ def test_check_builds_the_pages(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     (tmp_path / "l.png").write_bytes(b"x" * 20_000)
     file = tmp_path / "g.toml"
     file.write_text(f'[oauth_gateway]\ndatabase = "sqlite://"\n[oauth_gateway.brand]\nlogo = "{tmp_path}/l.png"\n')
-    assert any(f["level"] == "error" and "at most 16384 bytes" in f["message"] for f in check(capsys, "--config", str(file)))
+    assert any(f["level"] == "error" and "at most 12288 bytes" in f["message"] for f in check(capsys, "--config", str(file)))

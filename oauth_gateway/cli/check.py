@@ -223,7 +223,7 @@ def _check_templates(settings: Settings) -> Iterator[Finding]:
     if settings.templates is None:
         return
     ours = {path.stem for path in (Path(__file__).parent.parent / "templates").glob("*.html")}
-    environment = Environment(loader=FileSystemLoader(settings.templates), autoescape=True)
+    environment = Environment(loader=FileSystemLoader(settings.templates), autoescape=True, extensions=["jinja2.ext.i18n"])
     for path in sorted(Path(settings.templates).glob("*.html")):
         if path.stem not in ours:
             yield "warning", "templates", f"{path.name} replaces no page; pages are {', '.join(sorted(ours))}"
