@@ -5,7 +5,6 @@ The pictures go to `build/screenshots`, or to GATEWAY_SCREENSHOTS.
 
 from __future__ import annotations
 
-import base64
 import os
 import threading
 import time
@@ -220,8 +219,10 @@ def look(window: Any, scheme: str = "light", width: int = 1000, height: int = 80
 
 def picture(window: Any, name: str) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
-    shot = window.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})  # all of it
-    (PICTURES / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
+    width, height = window.execute_script("return [innerWidth, document.documentElement.scrollHeight]")
+    metrics = {"width": width, "height": max(height, 800), "deviceScaleFactor": 1, "mobile": width < 500}
+    window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)  # all of it
+    window.save_screenshot(str(PICTURES / f"{name}.png"))
 
 
 def violations(window: Any) -> list[str]:
