@@ -22,6 +22,7 @@ from .settings import LOOPBACK, Settings
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
+MOST_LANGUAGES = 500  # characters that are looked at; what is chosen is remembered by them
 NO_STORE = [("Cache-Control", "no-store"), ("Pragma", "no-cache")]
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
@@ -124,7 +125,8 @@ class Exchange:
     @property
     def language(self) -> Language:
         """The language of the person at this browser."""
-        return language_of(self.ui_locales, self.environ.get("HTTP_ACCEPT_LANGUAGE", ""))
+        accepted = self.environ.get("HTTP_ACCEPT_LANGUAGE", "")
+        return language_of(self.ui_locales[:MOST_LANGUAGES], accepted[:MOST_LANGUAGES])
 
     @property
     def address(self) -> str:

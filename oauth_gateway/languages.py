@@ -11,7 +11,7 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 TAGS = ("en", "ar", "de", "es", "fr", "ja")  # the first one is what all others fall back to
@@ -50,6 +50,7 @@ def languages() -> dict[str, Language]:
     return found
 
 
+@lru_cache(256)  # most people send one of a few headers
 def language_of(ui_locales: str, accept_language: str) -> Language:
     """The language that a client asked for in the person's name (OpenID Connect Core section 3.1.2.1), else the one that their
     browser prefers (RFC 9110 section 12.5.4), else English.

@@ -42,7 +42,7 @@ def refuse_unless_same_origin(exchange: Exchange) -> None:
         raise OAuthError("access_denied", Sentence("This form was not sent from this site."), 403)
 
 
-def wrong_form(again: str) -> OAuthError:
+def wrong_form(again: str = "") -> OAuthError:
     """The error for a form whose token is not of this browser; `again` is where the person gets a new one."""
     sentence = Sentence("This page was not meant for this browser, or it is too old.")
     return OAuthError("invalid_request", sentence, 403, again=again)

@@ -24,7 +24,8 @@ pytest.importorskip("selenium.webdriver")
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from .test_browser import Quiet, Server, app, chromium, decide, log_in, picture, until  # noqa: F401
+from .test_browser import Quiet, Server, app, chromium, decide, log_in, until  # noqa: F401
+from .test_browser_pages import picture
 
 NEW = "another battery, a new horse"
 NAMES = ["Holiday Photos", "متجر الصور", "写真館", "<b>bold</b> & co", "x" * 200, "ü" * 200, ""]

@@ -19,8 +19,8 @@ from .conftest import CHALLENGE, PASSWORD, VERIFIER, basic, query_of
 pytest.importorskip("selenium.webdriver")
 from selenium.webdriver.common.by import By
 
-from .test_browser import chromium, decide, picture, until  # noqa: F401
-from .test_browser_pages import AXE, violations
+from .test_browser import chromium, decide, until  # noqa: F401
+from .test_browser_pages import AXE, picture, violations
 from .test_command_line import ROOT, fetch, free_port, run, running
 from .test_foreign_clients import needs_node
 

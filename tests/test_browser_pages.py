@@ -5,7 +5,6 @@ The pictures go to `build/screenshots`, or to GATEWAY_SCREENSHOTS.
 
 from __future__ import annotations
 
-import base64
 import os
 import threading
 import time
@@ -87,6 +86,10 @@ class Site:
             Sessions(server.settings, server.store, server.sealer).start(
                 server.users.named("Ann Example"), None, clock.now(), device
             )
+
+    def named(self, name: str) -> Any:
+        clients = Clients(self.gateway.settings, self.gateway.store, self.gateway.events, self.gateway.server.sealer)
+        return clients.create(now=0, client_name=name, redirect_uris=[f"{self.elsewhere}/cb"])[0]
 
     def end_sessions(self) -> None:
         """As their end or the person at another browser would."""
@@ -238,8 +241,10 @@ def look(window: Any, scheme: str = "light", width: int = 1000, height: int = 80
 
 def picture(window: Any, name: str) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
-    shot = window.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})  # all of it
-    (PICTURES / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
+    width, height = window.execute_script("return [innerWidth, document.documentElement.scrollHeight]")
+    metrics = {"width": width, "height": max(height, 800), "deviceScaleFactor": 1, "mobile": width < 500}
+    window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)  # all of it
+    window.save_screenshot(str(PICTURES / f"{name}.png"))
 
 
 def violations(window: Any) -> list[str]:
@@ -359,6 +364,25 @@ def test_a_login_that_has_ended_meanwhile_starts_the_request_again(chromium: Any
     window.find_element(By.CSS_SELECTOR, "button[value=allow]").click()
     until(window, "back at the party")
     assert "state=kept" in window.current_url and "code=" in window.current_url
+
+
+@pytest.mark.parametrize("name", ["W" * 200, "שלום " * 40, "休" * 200, "<b>x</b>&amp;" * 15, "مرحبا (Ltd) 123!"])
+def test_a_name_of_any_length_and_script_stays_in_its_place(chromium: Any, site: Site, name: str) -> None:  # noqa: F811
+    """Its own direction ends where it ends: what stands beside it keeps its place."""
+    window, named = chromium, site.named(name)
+    window.get(site.url(client_id=named.client_id))
+    log_in(window)
+    until(window, "asks for access")
+    heading = window.find_element(By.TAG_NAME, "h1")
+    assert heading.text.split() == f"{name} asks for access".split()
+    for width in (320, 1000):
+        look(window, width=width)
+        assert overflow(window) <= 0
+    end = "const text = document.querySelector('h1').lastChild, range = document.createRange(); range.selectNodeContents(text);"
+    name_left, text_left = window.execute_script(
+        end + "return [document.querySelector('h1 bdi').getBoundingClientRect().left, range.getClientRects()[0].left]"
+    )
+    assert name_left <= text_left, "asks for access comes after the name, from left to right"
 
 
 def press(window: Any, *keys: str) -> None:

@@ -19,9 +19,8 @@ from .conftest import PASSWORD
 pytest.importorskip("selenium.webdriver")
 from selenium.webdriver.common.by import By
 
-from .test_browser import Quiet, Server, chromium, log_in, picture, until  # noqa: F401
-from .test_browser_pages import AXE, look, overflow, violations
-from .test_browser_pages import picture as keep
+from .test_browser import Quiet, Server, chromium, log_in, until  # noqa: F401
+from .test_browser_pages import AXE, look, overflow, picture, violations
 from .test_foreign_clients import needs_node
 
 ROUTES = [
@@ -269,7 +268,7 @@ def test_the_pages_on_these_roads_are_accessible(chromium: Any, site: Site, tag:
         assert window.find_element(By.TAG_NAME, "html").get_attribute("lang") == tag
         for name, scheme, width in (("light", "light", 1000), ("dark", "dark", 1000), ("phone", "light", 390)):
             look(window, scheme, width)
-            keep(window, f"{page}{suffix}-{name}")
+            picture(window, f"{page}{suffix}-{name}")
             assert violations(window) == [] and overflow(window) == 0, f"{page} {name}"
         look(window)
 
