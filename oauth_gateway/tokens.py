@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from time import monotonic
 from typing import TypeVar
 
@@ -24,7 +23,6 @@ from .sealing import Sealer
 from .store import Store
 
 log = logging.getLogger("oauth_gateway")
-NOTE_SECONDS = 225  # a turn of noting which sessions are in use; 16 of them are an hour
 WATCH_SECONDS = 1.0
 MOST_ALIKE = 4096  # different values of which tokens share one; beyond that the sharing starts anew
 Value = TypeVar("Value")
@@ -75,7 +73,6 @@ class Tokens:
         self._applied: bytes | None = None
         self._position = -1
         self._watch_due = self._watch_by = 0.0
-        self._turn = 0
         self._trusted_until = 0.0
         self._trusted_by = 0.0  # the same by a clock that nobody sets: `now` stands still after a step back
 
@@ -136,7 +133,6 @@ class Tokens:
                 self._apply(epoch)
         finally:
             self._asking = False
-        self._forget_to_note(now)
         if self._grace is not None:
             self._trusted_until, self._trusted_by = now + self._grace, began + self._grace
 
@@ -204,19 +200,8 @@ class Tokens:
             if expired is not None:
                 self._remembered.forget(key, ("session", expired.id))
             if self._position == position:
-                ends = [("session", session.sid), ("user", user.user_id), ("noted", session.sid[-1])]
-                self._remembered.add(key, token, ends)
-        if session.is_to_be_noted(now):
-            with suppress(StoreUnavailable):  # what cannot be written can still be read
-                self._store.see_session(session.digest, now)
+                self._remembered.add(key, token, [("session", session.sid), ("user", user.user_id)])
         return token
-
-    def _forget_to_note(self, now: float) -> None:
-        """Forget every session once in 16 turns, a group a turn, so that those in use are looked at again and noted as seen."""
-        turn = int(now) // NOTE_SECONDS
-        for each in range(max(self._turn + 1, turn - 15), turn + 1):
-            self._remembered.end(("noted", f"{each % 16:x}"))
-        self._turn = turn
 
     def _for_the_app(self, stored: StoredToken) -> Token:
         """What the app may see of it, with its scopes in effect. What is alike in many tokens they share."""

@@ -598,15 +598,3 @@ def test_the_pages_forbid_framing_scripts_and_caches(memory_world: World, clock:
         assert "frame-ancestors 'none'" in policy and "script-src" not in policy and "default-src 'none'" in policy
     assert send(memory_world.gateway, "DELETE", path(memory_world)).status_code == 405
     assert make_world("sqlite://", clock).browser().open("/authorize/account/password").status_code == 303
-
-
-def test_a_session_that_is_used_in_the_app_is_noted_too(clock: Clock) -> None:
-    """At most once an hour, though processes remember sessions: each is looked at again in turn."""
-    world = make_world("sqlite://", clock, routes=["* /** session"])
-    browser, store = signed_in(world), world.gateway.store
-    for _ in range(30):
-        clock.advance(450)
-        assert browser.open("/thing").status_code == 200
-        (session,) = store.sessions()
-        assert clock() - (session.seen or session.created) < 2 * 3600 + 450
-    assert session.seen is not None and clock() - session.created == 30 * 450
