@@ -14,6 +14,7 @@ from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 from .errors import OAuthError
 from .exchange import Exchange
 from .params import Params
+from .scopes import CLAIM
 
 if TYPE_CHECKING:
     from .decision import Decision
@@ -35,6 +36,7 @@ class AuthorizationRequest(OAuth2Request):  # type: ignore[misc]
         self.headers = exchange.headers
         self.exchange = exchange
         self.params = parameters
+        exchange.ui_locales = parameters.get("ui_locales", "")
         self.payload = BasicOAuth2Payload(parameters)
         self.decision: Decision | None = None
         self.trusted_uri: str | None = None  # once client and redirect URI were checked
@@ -78,7 +80,7 @@ class AuthorizationRequest(OAuth2Request):  # type: ignore[misc]
     @property
     def agreement(self) -> str:
         """All that a person has to agree to: the scope, and claims that are wanted by name."""
-        return " ".join([*(self.scope or "").split(), *(f"claim:{name}" for name in sorted(self.claims))])
+        return " ".join([*(self.scope or "").split(), *(f"{CLAIM}{name}" for name in sorted(self.claims))])
 
     @property
     def args(self) -> Params:

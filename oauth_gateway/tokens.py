@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from .errors import StoreUnavailable
 from .forks import reset_in_children
-from .models import StoredToken, Token
+from .models import StoredToken, Token, digest
 from .refused import Refused
 from .remembered import Remembered
 from .sealing import Credential, Sealer, is_older
@@ -90,6 +90,20 @@ class Tokens:
         if token is not None and token.expires_at > now:
             return token
         return self._load(header, now)
+
+    def of_session(self, cookie: str, scope: str, now: float) -> Token | None:
+        """The living login session behind a cookie's value, or None: as a token of no client, with the words of `scope`, which
+        starts with a blank, and what they imply.
+
+        It is remembered and forgotten as tokens are. Raises StoreUnavailable where nothing can be said.
+        """
+        if now >= self._watch_due or monotonic() >= self._watch_by or self._epoch() != self._applied:
+            self._follow(now)
+        key = cookie + scope  # no Authorization header of a token: these have a blank behind their scheme, the value has none
+        token = self._hits.get(key)
+        if token is not None and token.expires_at > now:
+            return token
+        return self._load_session(cookie, key, scope, now)
 
     def could_be_ours(self, header: str) -> bool:
         """Whether the credential is well-formed with a true checksum; garbage is refused without any store."""
@@ -174,6 +188,37 @@ class Tokens:
         if not credential.kind or not is_older(credential.number, SETTLED):
             return False
         return self._store.token(credential.number, credential.digest, dormant=True)[0] is None
+
+    def _load_session(self, cookie: str, key: str, scope: str, now: float) -> Token | None:
+        position = self._position  # what is read afterwards has all that was applied until here
+        session = self._store.session(digest(cookie), now)
+        user = self._store.user(session.user_id) if session is not None else None
+        if session is None or user is None or user.disabled is not None:
+            return None
+        token = Token(
+            id=session.sid,
+            client_id=None,
+            user_id=user.user_id,
+            username=user.username,
+            subject=user.user_id,
+            scopes=self._shared(self._effective(frozenset(scope.split()))),
+            audience=self._audience,
+            issuer=self._issuer,
+            grant_id=None,
+            issued_at=session.created,
+            expires_at=session.expires,
+            kind="session",
+            auth_time=session.auth_time,
+            acr=self._shared(session.acr),
+            amr=self._shared(session.amr),
+        )
+        with self._lock:
+            expired = self._hits.get(key)
+            if expired is not None:
+                self._remembered.forget(key, ("session", expired.id))
+            if self._position == position:
+                self._remembered.add(key, token, [("session", session.sid), ("user", user.user_id)])
+        return token
 
     def _for_the_app(self, stored: StoredToken) -> Token:
         """What the app may see of it, with its scopes in effect. What is alike in many tokens they share."""

@@ -75,6 +75,9 @@ _SIGNED_IN = Prepared(
     .where(session.c.user_id == bindparam("user_id"), session.c.sid == bindparam("sid"))
     .with_for_update(read=True)
 )
+_AGREED = Prepared(
+    select(consent.c.id).where(consent.c.id == bindparam("consent"), consent.c.revoked.is_(None)).with_for_update(read=True)
+)
 _REDEEMABLE = Prepared(_STATE.where(_ONE))
 _REDEEM = Prepared(
     update(token).where(_ONE, token.c.redeemed.is_(None), token.c.revoked.is_(None)).values(redeemed=bindparam("at"))
@@ -100,12 +103,15 @@ class Grants(Part):
 
     def authorize(self, record: Grant, tokens: Sequence[NewToken], agreed: Consent | None) -> Outcome:
         """Store grant, code or tokens and a new consent together: WON, REPLAYED where this decision was stored before,
-        GONE where the login session that it was made in has ended.
+        GONE where the login session that it was made in, or the consent that it is based on, has ended.
         """
         try:
             with self.database.write() as connection:
                 where = {"user_id": record.user_id, "sid": record.session}
                 if record.session is not None and _SIGNED_IN.first(connection, **where) is None:
+                    return Outcome.GONE
+                remembered = record.consent_id is not None and agreed is None  # it may have been taken back meanwhile
+                if remembered and _AGREED.first(connection, consent=record.consent_id) is None:
                     return Outcome.GONE
                 if not add_row(connection, grant, rows.grant_values(record)):
                     return Outcome.REPLAYED

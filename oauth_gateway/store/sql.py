@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 
 from . import Changes, Count, Store, migrations
+from .access import Allowed
 from .database import Database, Interrupted, add_row, rerun
 from .grants import Grants
 from .logins import Logins
@@ -44,7 +45,7 @@ BATCH = 250  # rows that a sweep deletes at once
 PAGE = 10_000  # rows that it reads at once
 
 
-class SqlStore(Registry, Grants, Logins, Work, Transfer):
+class SqlStore(Registry, Grants, Allowed, Logins, Work, Transfer):
     """See `oauth_gateway.store.Store`."""
 
     def __init__(self, database: Database) -> None:
