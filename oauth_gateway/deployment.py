@@ -81,6 +81,10 @@ def open_deployment(
     `look_only` makes and records nothing; without `makes` there must be a database already; `patient` takes one that does not
     answer, and looks at it when it does. Nothing stays open: who forks after this shares no connection with the children.
     """
+    if not settings.server:
+        raise ConfigurationError(
+            "server = false: this is a gate for others' tokens, without clients, people, keys or a database"
+        )
     store = store_of(settings)
 
     def place() -> None:

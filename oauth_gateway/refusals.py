@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from .exchange import Answer, Environ, client_address, json_answer, loopback_bas
 from .pages import Pages
 from .settings import Settings
 
+log = logging.getLogger("oauth_gateway")
 _CHALLENGED = ("", "invalid_token", "insufficient_scope", "invalid_request")
 
 
@@ -27,12 +29,14 @@ class Refusals:
 
     def answer(self, environ: Environ, error: OAuthError) -> Answer:
         """The refusal as its caller can read it: a page for GET and HEAD that prefer one, else JSON."""
+        if error.cause:
+            log.warning("%s: %s", error.error, error.cause)
         names = ("client_id", "user_id", "grant_id")
         known = {name: getattr(error.token, name) for name in names} if error.token else {}
         known["address"] = client_address(environ, self._settings)
         self._events.emit("request.refused", **known, error=error.error or "no_token", status=error.status)
         vary = "Accept, Origin" if "HTTP_ORIGIN" in environ else "Accept"
-        headers = [("Vary", vary), *self._cors.headers(environ)]
+        headers = [("Vary", vary), *error.headers, *self._cors.headers(environ)]
         if error.error in _CHALLENGED:
             headers.append(("WWW-Authenticate", challenge(error, self._settings.audience, self._resource_metadata(environ))))
         if prefers_page(environ):

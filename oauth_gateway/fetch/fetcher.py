@@ -75,11 +75,13 @@ class Fetcher:
         allowed: Sequence[Network] = (),
         *,
         deadline: float = DEADLINE_SECONDS,
+        longest_pause: float = LONGEST_PAUSE,
         tls: ssl.SSLContext | None = None,
         resolve: Resolver | None = None,
     ) -> None:
         self._allowed = tuple(allowed)
         self._deadline = deadline
+        self._longest_pause = longest_pause
         self._tls = tls
         self._resolve = resolve
         self.reset()
@@ -122,6 +124,16 @@ class Fetcher:
         goal = self._destination(url)
         return self._transfer(goal, Request("POST", headers, urlencode(form).encode(), None)).status
 
+    def ask(self, url: str, form: Mapping[str, str], reader: Callable[[Fetched], T], headers: Mapping[str, str]) -> T:
+        """What `reader` makes of the answer to the form, which is asked for whenever this is called; raises FetchError."""
+        goal = self._destination(url)
+        sent = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json", **headers}
+        answer = self._transfer(goal, Request("POST", sent, urlencode(form).encode(), MOST_BYTES))
+        try:
+            return reader(Fetched(url, answer.content_type, answer.body))
+        except Exception as error:
+            raise FetchError(f"{goal.origin}: {describe(error)}") from None
+
     def _destination(self, url: str) -> Destination:
         try:
             return destination(url, self._allowed)
@@ -160,8 +172,8 @@ class Fetcher:
     def _note_failure(self, key: Any, text: str) -> None:
         now, before = clock.now(), self._failures.get(key)
         pause = 1.0
-        if before is not None and now < before.until + LONGEST_PAUSE:
-            pause = min(2 * before.pause, LONGEST_PAUSE)
+        if before is not None and now < before.until + self._longest_pause:
+            pause = min(2 * before.pause, self._longest_pause)
         self._failures[key] = _Failure(text, pause, now + pause)
 
     def _blur(self, began: float) -> None:
