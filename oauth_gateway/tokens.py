@@ -35,8 +35,8 @@ class Tokens:
 
     `audience` is the only one accepted; `grace` is None for strict revocation, which asks for the epoch at every request, else
     the seconds for which remembered tokens are trusted after the store was last asked. `effective` adds what scopes imply,
-    `forget_keys` is called when a signing key was changed, `opening` before the store is asked at all; `foreign` judges what is not
-    ours.
+    `forget_keys` is called when a signing key was changed, `opening` before the store is asked at all; `foreign` judges
+    what is not ours.
     """
 
     def __init__(

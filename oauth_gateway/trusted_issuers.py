@@ -78,8 +78,8 @@ def _refuse_two_homes(entries: tuple[TrustedIssuer, ...]) -> None:
         for other in asked:
             if other is not entry and other.token_prefix.startswith(entry.token_prefix):
                 raise ValueError(
-                    f"opaque tokens of {entry.issuer} and of {other.issuer} cannot be told apart, and neither server may be shown"
-                    " the other's; give each a `token_prefix`"
+                    f"opaque tokens of {entry.issuer} and of {other.issuer} cannot be told apart, and neither may be shown the"
+                    " other's; give each a `token_prefix`"
                 )
 
 

@@ -1,7 +1,7 @@
 """RFC 7662: what another server says about one of its opaque tokens.
 
-A question is asked once however many wait for its answer, nobody waits longer than the fetcher's deadline, and after failures in
-a row nobody waits at all. That a token is dead is remembered for a while, that it lives where tokens are remembered anyway.
+A question is asked once however many wait for its answer, nobody waits longer than PATIENCE for one, and after failures in a
+row nobody waits at all. That a token is dead is remembered for a while, that it lives where tokens are remembered anyway.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from ..models import Token
 from ..sealing import PREFIX
 from ..trusted_issuers import TrustedIssuer
 from .introspection import PATIENCE, Introspection, check_answer
-from .jwks import IssuerKeys
 from .judging import check_claims, check_header, check_kind
+from .jwks import IssuerKeys
 from .mapping import token_of
 from .metadata import IssuerMetadata
 

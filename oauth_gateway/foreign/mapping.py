@@ -1,6 +1,6 @@
 """What the app sees of a foreign token: scopes by rule, and a person only where the issuer's entry says how.
 
-An issuer names its clients and subjects as it likes, also as ours are named. So `prefix` is put before all of them, and an entry
+An issuer names its clients and subjects as it likes, also as ours are named. So `prefix` is put before them all, and an entry
 without one makes nobody a user here: `user_id` and `username` stay None, and `subject` means something beside `issuer` only.
 """
 

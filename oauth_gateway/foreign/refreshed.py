@@ -1,4 +1,4 @@
-"""Something of another server's that is read in the background, ahead of its age: who asks for it waits only where there is none."""
+"""Something of another server's, read in the background ahead of its age: who asks for it waits only where there is none."""
 
 from __future__ import annotations
 
