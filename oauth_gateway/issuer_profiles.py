@@ -80,6 +80,7 @@ PROFILES: dict[str, Profile] = {
     ),
     "entra": Profile(
         typs=PLAIN,
+        required=("tid",),
         one_of=(("azp", "appid"), ("scp", "roles")),  # an ID token may have roles, but names no other client
         clients=("azp", "appid"),  # version 2.0, version 1.0
         scopes=("scp",),

@@ -1,4 +1,4 @@
-"""An issuer of somebody else's, on this machine: discovery, a JWK Set and introspection, each as good or bad as a test wants it."""
+"""An issuer of somebody else's, on this machine: discovery, a JWK Set and introspection, as good or bad as a test wants it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def signed_by(key: jose.Key, header: dict[str, Any], claims: Any) -> str:
 
 
 class Issuer:
-    """`asked` counts questions by path, `replies` answers a path otherwise, `hold` keeps every answer back while it is clear."""
+    """`asked` counts questions by path, `replies` answers a path otherwise, `hold` keeps all back while it is clear."""
 
     def __init__(self, path: str = "") -> None:
         self.path = path
@@ -78,7 +78,7 @@ class Issuer:
         }
 
     def token(self, clock: Clock, *, kid: str = "k1", typ: str | None = "at+jwt", header: Any = None, **changes: Any) -> str:
-        """A good access token after RFC 9068; a change to None leaves a claim out."""
+        """A good access token after RFC 9068; a change to None leaves a claim out, and a header's `typ` wins."""
         now = int(clock())
         claims = {
             "iss": self.name,
@@ -126,7 +126,7 @@ class Issuer:
             return 200, "application/json", json.dumps(self.living.get(form["token"], {"active": False})).encode()
         return 404, "text/plain", b"nothing"
 
-    def _handler(issuer) -> type[BaseHTTPRequestHandler]:  # noqa: N805
+    def _handler(issuer) -> type[BaseHTTPRequestHandler]:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

@@ -14,7 +14,7 @@ import webob
 from oauth_gateway import OAuthGateway, jose
 from oauth_gateway.testing import Clock
 
-from .conftest import RecordingApp, World, make_world, send
+from .conftest import World, make_world, send
 from .issuers import AUDIENCE, Issuer, entry, gate, issuer, signed_by
 
 

@@ -67,7 +67,7 @@ class Introspection:
 
     def claims_of(self, text: str, now: float) -> Answer:
         """The claims of a living token, None for a dead one; raises IssuerUnavailable where that cannot be said."""
-        key = hashlib.sha256(f"{self._entry.issuer}\0{text}".encode()).hexdigest()
+        key = self._digest(text)
         with self._lock:
             if self._dead.get(key, 0.0) > now:
                 return None
@@ -82,6 +82,14 @@ class Introspection:
         if question.failure is not None:
             raise IssuerUnavailable(question.failure.cause, int(dict(question.failure.headers)["Retry-After"]))
         return question.answer
+
+    def bury(self, text: str, now: float) -> None:
+        """Remember that the token is of no use here, whatever its server says of it."""
+        with self._lock:
+            self._dead[self._digest(text)] = now + DEAD_SECONDS
+
+    def _digest(self, text: str) -> str:
+        return hashlib.sha256(f"{self._entry.issuer}\0{text}".encode()).hexdigest()
 
     def _lead(self, question: _Question, key: str, text: str, now: float) -> None:
         """Ask, and land the question whatever happens."""

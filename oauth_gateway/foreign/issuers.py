@@ -63,7 +63,9 @@ class Issuer:
 
     def judge_opaque(self, text: str, now: float) -> Token | None:
         """The token as the issuer describes it, believed for `introspection_cache` at most."""
-        claims = self._introspection.claims_of(text, now) if self._introspection is not None else None
+        if self._introspection is None:
+            return None
+        claims = self._introspection.claims_of(text, now)
         if claims is None:
             return None
         believed = now + self.entry.introspection_cache
@@ -72,6 +74,7 @@ class Issuer:
             expires = check_claims({"exp": int(believed), **claims}, self.entry, self._audience, now, described=True)
             return token_of(text, claims, self.entry, self._audience, min(expires, believed))
         except JoseRefused as error:
+            self._introspection.bury(text, now)
             log.info("a token of %s is not accepted: %s", self.entry.issuer, error)
             return None
 
