@@ -19,12 +19,16 @@ from . import account, clock, logout, params, redirects
 from .decision import Decision
 from .errors import OAuthError
 from .exchange import Answer, Exchange
+from .external_login import ExternalLogin
 from .login import MOST_QUERY, Login
 from .models import Client, Session, User
 from .navigation import is_navigation, is_same_origin, refuse_unless_navigation, refuse_unless_same_origin
 from .request import AuthorizationRequest
 from .sealing import new_number
 from .server import AuthorizationServer
+from .sessions import PASSWORD_ACR
+from .settings import Settings
+from .users import normalise
 
 PATH = "/authorize"
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
@@ -37,7 +41,12 @@ class Authorization:
 
     def __init__(self, server: AuthorizationServer) -> None:
         self.server = server
-        self.login = Login(server)
+        if server.settings.keeps_accounts:
+            self.login = Login(server)
+            self.logout = logout.Logout(server, self.login).logout
+        else:
+            self.login = external = ExternalLogin(server)
+            self.logout = external.logout
 
     def authorize(self, exchange: Exchange) -> Answer:
         """GET shows login or consent; POST with `decision` decides, POST without it is the same request as a GET."""
@@ -61,35 +70,23 @@ class Authorization:
     def _proceed(self, exchange: Exchange, request: AuthorizationRequest, grant: Any) -> Answer:
         prompts = request.prompts
         signed_in = self.login.signed_in(exchange)
-        if signed_in is None or self._must_sign_in(request, *signed_in):
+        if signed_in is None or not self.login.suffices(request, *signed_in):
             if "none" in prompts:
                 raise request.redirected("login_required", "The person has to sign in first.")
-            other = signed_in is not None and not self._is_meant(request, signed_in[1])
-            message = "The application asks for another account than the one that is signed in." if other else ""
-            return self.login.page(exchange, request.params.text, grant=grant, message=message)
+            return self.login.ask(exchange, request, grant, signed_in)
         session, user = signed_in
         if request.acr is not None and session.acr not in request.acr:
             raise request.redirected("unmet_authentication_requirements", "Nobody can sign in here in this way.")
         if "select_account" in prompts and len(request.params.text) <= MOST_QUERY:  # a longer one has "Not you?" only
             return self._choose_account(exchange, request, user)
         if not {"consent", "select_account"} & prompts and self._agreed_before(grant, user):
+            user = self.login.enrolled(user)
             request.decision = self._decision(session, user, secrets.token_bytes(32), new_number(), remember=False)
             answer: Answer = self.server.create_authorization_response(request, user, grant)
             return answer
         if "none" in prompts:
             raise request.redirected("consent_required", "The person has to agree first.")
         return self._consent_page(exchange, request, grant, session, user)
-
-    def _must_sign_in(self, request: AuthorizationRequest, session: Session, user: User) -> bool:
-        """Whether the login that there is will not do: it is to be a new one, it is too old, or somebody else is meant."""
-        if "login" in request.prompts:
-            return True
-        if request.max_age is not None and clock.now() - session.auth_time > request.max_age:
-            return True
-        return not self._is_meant(request, user)
-
-    def _is_meant(self, request: AuthorizationRequest, user: User) -> bool:
-        return request.subject in (None, self.server.claims.subject(user.user_id, request.client))
 
     def _in_a_frame(self, exchange: Exchange) -> Answer:
         """What a script or frame asked for gets no page, but may learn that it would be needed (prompt=none)."""
@@ -136,6 +133,7 @@ class Authorization:
         transaction = {
             "query": request.params.text,
             "sid": session.sid,
+            "person": _person(user),
             "number": new_number(),
             "seed": secrets.token_hex(32),
             "made": clock.now(),
@@ -171,14 +169,13 @@ class Authorization:
         transaction = self._transaction(cookie or "", form.get("transaction", ""))
         signed_in = self.login.signed_in(exchange)
         fresh = clock.now() - transaction["made"] < TRANSACTION_SECONDS
-        if signed_in is None or signed_in[0].sid != transaction["sid"] or not fresh:
-            return self.login.start(exchange, transaction["query"])
+        if signed_in is None or not fresh or not _is_of(transaction, *signed_in):
+            return self.login.start(exchange, transaction["query"])  # nothing is decided; whoever it is now is asked
         request = AuthorizationRequest(exchange, params.parse(transaction["query"]), "/authorize")
         try:
             grant = self.server.get_consent_grant(request)
-            if form["decision"] == "allow" and self._must_sign_in(
-                request, *signed_in
-            ):  # the page was open for longer than the client wants
+            if form["decision"] == "allow" and not self.login.suffices(request, *signed_in):
+                # the page was open for longer than the client wants
                 return self.login.start(exchange, transaction["query"])
             return self._answer(request, grant, form["decision"], signed_in, transaction)
         except OAuthError as error:
@@ -194,20 +191,19 @@ class Authorization:
     ) -> Answer:
         session, user = signed_in
         server, key, now = self.server, str(transaction["number"]), clock.now()
-        address = request.exchange.address
-        known = {"client_id": request.client.client_id, "user_id": user.user_id, "address": address}
+        known = {"client_id": request.client.client_id, "address": request.exchange.address}
         # one atomic count of both decisions tells whether the other one was ever taken, also of two at once
         amount = ALLOWED if decision == "allow" else DENIED
         denied, allowed = divmod(server.store.count("decision", key, TRANSACTION_SECONDS, now, amount).value, DENIED)
         if denied and allowed:
             raise OAuthError("invalid_request", "This request was answered before.", 409)
         if decision == "allow":
-            seed = bytes.fromhex(transaction["seed"])
+            seed, user = bytes.fromhex(transaction["seed"]), self.login.enrolled(user)
             request.decision = self._decision(session, user, seed, transaction["number"], remember=True)
             answer: Answer = server.create_authorization_response(request, user, grant)
-            server.events.emit("consent.allowed", **known, scope=request.scope)
+            server.events.emit("consent.allowed", **known, user_id=user.user_id, scope=request.scope)
             return answer
-        server.events.emit("consent.denied", **known)
+        server.events.emit("consent.denied", **known, user_id=user.user_id or None)
         raise grant.request.redirected("access_denied", "The person denied the request.")
 
     def _transaction(self, cookie: str, text: str) -> dict[str, Any]:
@@ -221,7 +217,7 @@ class Authorization:
         return transaction
 
     def _decision(self, session: Session, user: User, seed: bytes, number: int, *, remember: bool) -> Decision:
-        return Decision(user, seed, number, remember, session.sid, session.auth_time, session.amr, session.acr)
+        return Decision(user, seed, number, remember, session.sid or None, session.auth_time, session.amr, session.acr)
 
 
 def install(server: AuthorizationServer) -> None:
@@ -234,14 +230,23 @@ def install(server: AuthorizationServer) -> None:
     for path, handler, member in (
         (PATH, endpoint.authorize, "authorization_endpoint"),
         ("/authorize/login", endpoint.login.login, None),
-        (logout.PATH, logout.Logout(server, endpoint.login).logout, None),
+        (logout.PATH, endpoint.logout, None),
         (account.PATH, account.Account(server, endpoint.login).account, None),
     ):
         server.endpoint(path, handler, member, methods="GET HEAD POST", people=True)
     server.metadata(
         authorization_response_iss_parameter_supported=True,
         prompt_values_supported=["none", "login", "consent", "select_account"],
+        acr_values_supported=_kinds_of_login(server.settings),
     )
+
+
+def _kinds_of_login(settings: Settings) -> list[str]:
+    """What `acr` may be: our own logins have one, of others the routes say what they want (RFC 9470 section 7)."""
+    if settings.keeps_accounts:
+        return [PASSWORD_ACR]
+    words = [word for rule in settings.routes for word in rule.access.words]
+    return sorted({each for name, value in words if name == "acr" for each in value.split(",")})
 
 
 def check_parameters(request: AuthorizationRequest, client: Client) -> None:
@@ -263,6 +268,16 @@ def without_prompt(query: params.Params, word: str) -> str:
     rest = " ".join(prompt for prompt in query.get("prompt", "").split() if prompt != word)
     pairs = [(name, value) for name, values in query.every.items() for value in values if name != "prompt"]
     return urlencode([*pairs, ("prompt", rest)] if rest else pairs)
+
+
+def _person(user: User) -> str:
+    """Who it is, also before anything is stored of them."""
+    return f"{user.source}\n{normalise(user.username)}"
+
+
+def _is_of(transaction: dict[str, Any], session: Session, user: User) -> bool:
+    """Whether the page was shown to who is signed in now."""
+    return bool(session.sid == transaction["sid"] and _person(user) == transaction.get("person"))
 
 
 def _host(uri: str) -> str:

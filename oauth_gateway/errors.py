@@ -18,7 +18,7 @@ class OAuthError(Exception):
     """What the other side of the protocol is told.
 
     `error` is a registered code, `description` one sentence for a developer, `status` the HTTP status, `headers` extra
-    response headers, `scope` what the challenge of RFC 6750 names.
+    response headers, `scope` what the challenge of RFC 6750 names, `parameters` what else it names (RFC 9470 section 3).
     `redirect_uri` is set only once it was checked against the client, and `mode` is the response mode that takes it there;
     without it the error is a page or a JSON document and is never sent anywhere. `cause` is for the operator's log and never
     leaves the server.
@@ -32,6 +32,7 @@ class OAuthError(Exception):
         *,
         headers: tuple[tuple[str, str], ...] = (),
         scope: str = "",
+        parameters: tuple[tuple[str, str], ...] = (),
         redirect_uri: str | None = None,
         state: str | None = None,
         mode: str = "query",
@@ -43,11 +44,25 @@ class OAuthError(Exception):
         self.status = status
         self.headers = headers
         self.scope = scope
+        self.parameters = parameters
         self.redirect_uri = redirect_uri
         self.state = state
         self.mode = mode
         self.token: Any = None  # a good one that was not good enough, for the event
         self.cause = cause
+
+
+class SignInRequired(Exception):
+    """A person at a browser has to sign in, or to sign in again, at `address`, which leads back; programs get `refusal`.
+
+    What they sent stays with their browser where it is a form (`keeps_form`).
+    """
+
+    def __init__(self, refusal: OAuthError, address: str, *, keeps_form: bool) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+        self.address = address
+        self.keeps_form = keeps_form
 
 
 class StepUpRequired(OAuthError):

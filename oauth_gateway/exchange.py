@@ -80,11 +80,17 @@ def redirect_answer(uri: str, members: dict[str, Any], mode: str = "query") -> A
 
 
 class Exchange:
-    """A request on the protocol road: `base` is the public base URL, `url(path)` an endpoint's address."""
+    """A request on the protocol road: `base` is the public base URL, `url(path)` an endpoint's address.
 
-    def __init__(self, environ: Environ, settings: Settings) -> None:
+    `remote_user` is the REMOTE_USER of the server or of an outer middleware, which is no longer in the environ; `cookies` are
+    Set-Cookie headers that go with whatever is answered.
+    """
+
+    def __init__(self, environ: Environ, settings: Settings, remote_user: str | None = None) -> None:
         self.environ = environ
         self.settings = settings
+        self.remote_user = remote_user
+        self.cookies: list[tuple[str, str]] = []
         self.method: str = environ["REQUEST_METHOD"]
         self.base = settings.issuer or loopback_base(environ)
         self.client: Client | None = None  # once it has authenticated
@@ -118,17 +124,22 @@ class Exchange:
 
     @property
     def cookie(self) -> tuple[str, bool]:
-        """The session cookie's name, and whether it is Secure; loopback hosts share cookies among ports."""
-        parts = urlsplit(self.base)
-        if parts.scheme == "https":
-            return f"__Host-oauth_gateway-{hashlib.sha256(self.base.encode()).hexdigest()[:8]}", True
-        return f"oauth_gateway_{parts.port or 80}", False
+        """The session cookie's name, and whether it is Secure."""
+        return session_cookie(self.base)
 
     def query(self) -> params.Params:
         return params.read_query(self.environ)
 
     def form(self) -> params.Params:
         return params.read_form(self.environ)
+
+
+def session_cookie(base: str) -> tuple[str, bool]:
+    """The session cookie's name at a public base URL, and whether it is Secure; loopback hosts share cookies among ports."""
+    parts = urlsplit(base)
+    if parts.scheme == "https":
+        return f"__Host-oauth_gateway-{hashlib.sha256(base.encode()).hexdigest()[:8]}", True
+    return f"oauth_gateway_{parts.port or 80}", False
 
 
 def client_address(environ: Environ, settings: Settings) -> str:

@@ -10,16 +10,18 @@ from typing import Any
 
 from . import jwk_set
 from . import settings as doors
+from .browser_sessions import BrowserSessions
 from .cors import Cors, is_preflight
 from .deployment import Opening, open_deployment
 from .discovery import resource_document, well_known
-from .errors import ConfigurationError, OAuthError, StepUpRequired, StoreUnavailable
+from .errors import ConfigurationError, OAuthError, SignInRequired, StepUpRequired, StoreUnavailable
 from .events import Events, subscribers
 from .exchange import Answer, Environ, Exchange, StartResponse, error_answer, unavailable
 from .features import INSTALL
 from .foreign import ForeignTokens
 from .forks import settle
 from .guard import IDENTITY, Guard
+from .naming import named
 from .pages import Pages
 from .refusals import Refusals, prefers_page
 from .resource_server import ResourceServer
@@ -63,10 +65,11 @@ class OAuthGateway:
         self.app = app
         self.settings = settings
         tokens = self._open(app, settings) if settings.server else self._open_gate(app, settings)
+        self._check_routes()
         self._cors = Cors(self.store)
         served = "metadata" in settings.features or not settings.server
         self._refusals = Refusals(settings, self.server.pages, self.events, self._cors, metadata=served)
-        self.guard = Guard(settings, tokens, self._refusals)
+        self.guard = Guard(settings, tokens, self._refusals, BrowserSessions(settings, tokens, self.server.judges))
         self._known = self.guard.known
         self._endpoints = self.server.endpoints
         self._taken = tuple(f"{settings.prefix}/{name}/" for name in ("authorize", "token") if settings.server)
@@ -122,6 +125,17 @@ class OAuthGateway:
             effective=server.scopes.effective,
         )
 
+    def _check_routes(self) -> None:
+        """What the rules say must be there: judges of one's own, and pages on which a browser's session begins."""
+        for rule in self.settings.routes:
+            for word, _ in rule.access.words:
+                if word not in self.server.judges:
+                    self.server.access(word, named("routes", word))
+            if rule.access.kind == "session" and f"{self.settings.prefix}/authorize/login" not in self.server.endpoints:
+                raise ConfigurationError(
+                    f"route {rule.text!r}: session needs the feature authorization_code, which signs people in"
+                )
+
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:
             place = (environ["REQUEST_METHOD"], environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", ""))
@@ -150,6 +164,8 @@ class OAuthGateway:
         try:
             if isinstance(error, OAuthError):
                 return self._refusals.answer(environ, error)
+            if isinstance(error, SignInRequired):
+                return self._refusals.sign_in(environ, error)
             if isinstance(error, StoreUnavailable):
                 log.error("%s %s: %s", environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""), error)
                 return self._failure(environ, unavailable(error))
@@ -191,9 +207,10 @@ class OAuthGateway:
     # -- the protocol road
 
     def _protocol(self, environ: Environ, endpoint: Endpoint) -> Any:
+        vouched_for = environ.get("REMOTE_USER")  # believed for logging in only, and only where `authenticate` says so
         for name in IDENTITY:
             environ.pop(name, None)
-        exchange = Exchange(environ, self.settings)
+        exchange = Exchange(environ, self.settings, vouched_for)
         if endpoint.scripts and is_preflight(environ):
             return self._cors.preflight(environ, endpoint.methods)
         try:
@@ -210,8 +227,9 @@ class OAuthGateway:
         except StoreUnavailable as error:
             log.error("%s %s: %s", exchange.method, endpoint.path, error)
             answer = self._failure(environ, unavailable(error))
+        headers = answer.headers if isinstance(answer, Answer) else getattr(answer, "headerlist", [])  # WebOb's
+        headers += exchange.cookies
         if endpoint.scripts:
-            headers = answer.headers if isinstance(answer, Answer) else getattr(answer, "headerlist", [])  # WebOb's
             headers += [("Vary", "Origin"), *self._cors.headers(environ, exchange.client)]
         return answer
 

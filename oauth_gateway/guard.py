@@ -13,13 +13,15 @@ from typing import Any
 from urllib.parse import quote, unquote_plus
 
 from . import clock
+from .browser_sessions import BrowserSessions
 from .cors import is_preflight
 from .errors import OAuthError, StepUpRequired, StoreUnavailable
 from .exchange import Answer, Environ
 from .models import LACKS_SCOPE, Token
-from .policy import Decision, Policy, not_canonical
+from .policy import OVERRIDES, Decision, Policy, combine, not_canonical
 from .refusals import Refusals
 from .settings import Settings
+from .step_up import look_closer
 from .tokens import Tokens
 
 Place = tuple[str, str, str]  # method, SCRIPT_NAME, PATH_INFO
@@ -50,7 +52,6 @@ IDENTITY = frozenset(
         )
     }
 )
-OVERRIDES = ("HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_X_METHOD_OVERRIDE", "HTTP_X_HTTP_METHOD")
 UNUSUAL = IDENTITY.union(OVERRIDES)
 MOST_PATHS = 8192  # remembered decisions; a flood of paths costs a few microseconds each, and a few megabytes at most
 LONGEST_PATH = 300  # characters; decisions about longer ones are made anew
@@ -62,10 +63,12 @@ _COOKIE = re.compile(r"(?:__Host-oauth_gateway-[0-9a-f]{8}|oauth_gateway_[0-9]{1
 class Guard:
     """Decides about the requests for the wrapped app."""
 
-    def __init__(self, settings: Settings, tokens: Tokens, refusals: Refusals) -> None:
+    def __init__(self, settings: Settings, tokens: Tokens, refusals: Refusals, browsers: BrowserSessions) -> None:
         self._policy = Policy(settings.routes)
         self._tokens = tokens
         self._refusals = refusals
+        self._browsers = browsers
+        self._judges = browsers.judges
         self._forward = settings.forward_authorization
         self._identity_headers = settings.identity_headers
         self._unprefixed = {entry.issuer for entry in settings.trusted_issuers if entry.prefix is None}
@@ -91,8 +94,9 @@ class Guard:
         """Make `environ` what the app may see, or raise OAuthError (or StoreUnavailable) before the app is called."""
         if not environ.keys().isdisjoint(UNUSUAL):
             decision = self._drop_unusual(environ, decision)
-        if "HTTP_COOKIE" in environ and "oauth_gateway" in environ["HTTP_COOKIE"]:
-            _cut_cookies(environ)
+        cookies = environ.get("HTTP_COOKIE")
+        if cookies is not None and "oauth_gateway" in cookies:
+            cut_cookies(environ)
         header = environ.get("HTTP_AUTHORIZATION")
         if environ["REQUEST_METHOD"] == "OPTIONS" and is_preflight(environ):
             return _admit_preflight(environ, decision)
@@ -106,25 +110,33 @@ class Guard:
         if header is None:
             if decision.kind == "optional":
                 return self._without_token(environ, decision)
-            raise OAuthError("", "A bearer token is required.", 401)
-        try:
-            token = self._tokens.find(header, clock.now()) if header[:7] == "Bearer " else None
-        except StoreUnavailable:
-            token = None  # the slower look tells garbage from what could be a token
-        if token is None:
-            token = self._token(header)
-        if not decision.scopes <= token.scopes:
-            raise _lacks_scope(token, decision)
-        if not self._forward:
-            del environ["HTTP_AUTHORIZATION"]
+            if decision.kind != "session":
+                raise OAuthError("", "A bearer token is required.", 401)
+            token = self._browsers.token(environ, decision, cookies)
+            environ["AUTH_TYPE"] = "Session"
+        else:
+            try:
+                found = self._tokens.find(header, clock.now()) if header[:7] == "Bearer " else None
+            except StoreUnavailable:
+                found = None  # the slower look tells garbage from what could be a token
+            token = found if found is not None else self._token(header)
+            if not decision.wanted <= token.scopes:
+                self._look_closer(environ, token, decision)
+            if not self._forward:
+                del environ["HTTP_AUTHORIZATION"]
+            environ["AUTH_TYPE"] = "Bearer"
         environ["oauth_gateway.token"] = token
         environ["oauth_gateway.require"] = token.require
         environ["oauth_gateway.refuse"] = decision.refuse
-        environ["AUTH_TYPE"] = "Bearer"
         if token.username is not None:
             environ["REMOTE_USER"] = _wsgi_text(token.username)
         if self._identity_headers:
             _add_identity_headers(environ, token, named=token.issuer not in self._unprefixed)
+
+    def _look_closer(self, environ: Environ, token: Token, decision: Decision) -> None:
+        if not decision.scopes <= token.scopes:
+            raise _lacks_scope(token, decision)
+        look_closer(token, decision, self._judges, environ)
 
     def _without_token(self, environ: Environ, decision: Decision) -> None:
         environ["oauth_gateway.token"] = None
@@ -160,10 +172,7 @@ class Guard:
             other = environ.get(name)
             if other:
                 named = self._policy.decide(other.strip().upper()[:32], environ.get("PATH_INFO") or "/")
-                kinds = (decision.kind, named.kind)
-                kind = "token" if "token" in kinds else "optional" if "optional" in kinds else "public"
-                scopes, rules = decision.scopes | named.scopes, decision.rules + named.rules
-                decision = self._answering(Decision(kind, scopes, rules))
+                decision = self._answering(combine(decision.rules + named.rules))
         return decision
 
     def _answering(self, decision: Decision) -> Decision:
@@ -209,8 +218,11 @@ def _names_a_token(query: str) -> bool:
     return any(unquote_plus(pair.partition("=")[0]) == "access_token" for pair in re.split("[&;]", query))
 
 
-def _cut_cookies(environ: Environ) -> None:
+def cut_cookies(environ: Environ) -> None:
     """The Cookie header without the gateway's own cookies."""
+    if ";" not in environ["HTTP_COOKIE"] and _COOKIE.match(environ["HTTP_COOKIE"]):
+        del environ["HTTP_COOKIE"]  # most browsers of an app have no other
+        return
     kept = [part for part in environ["HTTP_COOKIE"].split(";") if not _COOKIE.match(part.strip())]
     if kept:
         environ["HTTP_COOKIE"] = ";".join(kept).strip()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from . import clock, params, redirects
 from .errors import OAuthError
 from .exchange import Answer, Exchange
 from .models import Client, Session, User
-from .navigation import refuse_unless_navigation, refuse_unless_same_origin, see_other
+from .navigation import place, refuse_unless_navigation, refuse_unless_same_origin, see_other, to_place
 from .request import AuthorizationRequest
 from .server import AuthorizationServer
 from .sessions import Sessions, new_value, read_cookie, set_cookie
@@ -19,6 +19,7 @@ from .store import Ended
 
 MOST_QUERY = 4000  # characters; longer request lines are refused by servers anyway
 SETTLED = 300  # seconds for which a login counts as done for the request that asked for it
+OTHER_ACCOUNT = "The application asks for another account than the one that is signed in."
 MOST_REQUEST = 16_000  # characters of a posted one; with what the pages add it stays below MOST_BODY
 
 
@@ -35,11 +36,35 @@ class Login:
     def signed_in(self, exchange: Exchange) -> tuple[Session, User] | None:
         return self.sessions.find(self.cookie(exchange), clock.now())
 
+    def suffices(self, request: AuthorizationRequest, session: Session, user: User) -> bool:
+        """Whether the login that there is will do: not where it is to be a new one, is too old, or somebody else is meant."""
+        if "login" in request.prompts or not self.is_meant(request, user):
+            return False
+        return request.max_age is None or is_recent(session, request.max_age)
+
+    def is_meant(self, request: AuthorizationRequest, user: User) -> bool:
+        return request.subject in (None, self.server.claims.subject(user.user_id, request.client))
+
+    def ask(
+        self, exchange: Exchange, request: AuthorizationRequest, grant: Any, signed_in: tuple[Session, User] | None
+    ) -> Answer:
+        """Have the person sign in for a validated request, for which who is signed in, if anybody, will not do."""
+        other = signed_in is not None and not self.is_meant(request, signed_in[1])
+        return self.page(exchange, request.params.text, grant=grant, message=OTHER_ACCOUNT if other else "")
+
+    def enrolled(self, user: User) -> User:
+        """The person as stored, now that something is going to be stored of them."""
+        return user
+
     def start(self, exchange: Exchange, query: str, *headers: tuple[str, str]) -> Answer:
-        """Lead the browser to where the request starts again, or to the sign-in page where there is none.
+        """Lead the browser to where the request starts again, or to a page of the app, or to the sign-in page where there is
+        neither.
 
         A request that is too long for an address goes along in a form: nothing is kept for somebody who is not signed in.
         """
+        if query.startswith("/"):
+            path = place(query)
+            return see_other(exchange.url("/authorize/login"), *headers) if path is None else to_place(exchange, path, *headers)
         encoded = params.encode(query)
         if not encoded:
             return see_other(exchange.url("/authorize/login"), *headers)
@@ -58,12 +83,21 @@ class Login:
         )
 
     def login(self, exchange: Exchange) -> Answer:
-        """The login form; without a pending request it ends on a page that says who is signed in."""
+        """The login form; it leads back to a page of the app (`next`), or ends on a page that says who is signed in. `max_age`
+        wants a login of the last seconds.
+        """
         refuse_unless_navigation(exchange)
         if exchange.method == "POST":
             return self._log_in(exchange)
-        signed_in = self.signed_in(exchange)
-        return self.page(exchange, "") if signed_in is None else self.account_page(exchange, *signed_in)
+        query, signed_in = exchange.query(), self.signed_in(exchange)
+        query.refuse_repeated()
+        following, age = place(query.get("next")), query.get("max_age", "")
+        if signed_in is None:
+            return self.page(exchange, following or "")
+        if re.fullmatch("[0-9]{1,10}", age) and not is_recent(signed_in[0], int(age)):
+            return self.page(exchange, following or "", message="Please sign in again to go on.", name=signed_in[1].username)
+        own = urlsplit(exchange.url("/authorize/login")).path
+        return self.account_page(exchange, *signed_in) if following in (None, own) else to_place(exchange, following)
 
     def _log_in(self, exchange: Exchange) -> Answer:
         refuse_unless_same_origin(exchange)
@@ -90,9 +124,10 @@ class Login:
         self.server.events.emit("user.login", user_id=user.user_id, address=exchange.address, method="pwd")
         cookie_name, secure = exchange.cookie
         header = set_cookie(cookie_name, value, secure=secure, lifetime=self.server.settings.session_lifetime)
-        grant = self._validated(exchange, following) if following else None
+        request = "" if following.startswith("/") else following
+        grant = self._validated(exchange, request) if request else None
         # what asked for this login is done; whoever needs proof of it reads auth_time
-        asked = settled(following, grant.request.client if grant else None) if following else ""
+        asked = settled(request, grant.request.client if grant else None) if request else following
         return self.past_parties(exchange, ended, self.start(exchange, asked, header))
 
     def page(
@@ -111,7 +146,7 @@ class Login:
             cookie_name, secure = exchange.cookie
             cookie = new_value()
             headers = (*headers, set_cookie(cookie_name, cookie, secure=secure, lifetime=None))
-        if grant is None and query:
+        if grant is None and query and not query.startswith("/"):
             grant = self._validated(exchange, query)
         return self.server.pages.render(
             "login",
@@ -172,8 +207,13 @@ class Login:
         )
 
 
-def moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+def is_recent(session: Session, max_age: int) -> bool:
+    """Whether the person is known to have signed in less than `max_age` seconds ago."""
+    return session.auth_time is not None and clock.now() - session.auth_time <= max_age
+
+
+def moment(seconds: float | None) -> str:
+    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def settled(query: str, client: Client | None) -> str:

@@ -12,6 +12,7 @@ from .scopes import ScopePolicy
 from .sealing import Sealer
 from .server import Endpoint
 from .settings import Settings
+from .step_up import JUDGES, Judge
 from .store.absent import AbsentStore
 
 
@@ -26,6 +27,11 @@ class ResourceServer:
         self.pages = Pages(settings, wrapped=wrapped)
         self.scopes = ScopePolicy(settings)
         self.endpoints: dict[str, Endpoint] = {}
+        self.judges = dict(JUDGES)
+
+    def access(self, word: str, judge: Judge) -> None:
+        """As the server's: have `judge` decide about requests on routes that say `word`."""
+        self.judges[word] = judge
 
     def endpoint(
         self,

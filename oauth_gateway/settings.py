@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import policy, trusted_issuers, values
+from . import authentication, policy, trusted_issuers, values
 from .errors import ConfigurationError
 from .trusted_issuers import TrustedIssuer
 
@@ -51,6 +51,8 @@ class Settings:
     authorization_code_lifetime: int = 60
     session_lifetime: int = 14 * 86400
     refresh_token_reuse_grace: int = 10
+    authenticate: Callable[..., Any] | str = authentication.BUILTIN
+    login_url: str | None = None
     signing_keys: tuple[str, ...] = field(default=(), repr=False)
     signing_key_lifetime: int = 90 * 86400
     openid_claims: Callable[..., Any] | str | None = None
@@ -70,6 +72,11 @@ class Settings:
     def audience(self) -> str:
         """The identifier of the protected app: what every token is issued for and what the guard compares."""
         return self.resource or self.issuer or LOOPBACK
+
+    @property
+    def keeps_accounts(self) -> bool:
+        """Whether people sign in with us, and not with the server or the application."""
+        return self.authenticate == authentication.BUILTIN
 
     @property
     def signs(self) -> bool:
@@ -184,7 +191,25 @@ def gate(given: Mapping[str, Any]) -> Settings:
         unknown = sorted(set(scopes.split()) - set(settings.scopes))
         if unknown and settings.scopes:
             raise ConfigurationError(f"{name}: {unknown[0]} is not one of `scopes`, which are {', '.join(settings.scopes)}")
+    _check_people(settings)
     return settings
+
+
+def _check_people(settings: Settings) -> None:
+    """What must fit together about how people sign in."""
+    if settings.login_url is not None and settings.keeps_accounts:
+        raise ConfigurationError(
+            f"login_url = {settings.login_url!r}: is where `authenticate` finds people signed in; with authenticate = builtin"
+            " they sign in at /authorize/login"
+        )
+    for rule in settings.routes:
+        if rule.access.kind == "session" and not settings.keeps_accounts:
+            raise ConfigurationError(
+                f"route {rule.text!r}: session is for logins with us; where people sign in elsewhere, make the path public and"
+                " let the application look at its own session"
+            )
+    if "password" in settings.features and not settings.keeps_accounts:
+        raise ConfigurationError("features: password is for the built-in accounts; it needs authenticate = builtin")
 
 
 _CHECKS: dict[str, Callable[[Any], Any]] = {
@@ -208,6 +233,8 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "authorization_code_lifetime": values.duration,
     "session_lifetime": values.duration,
     "refresh_token_reuse_grace": values.grace,
+    "authenticate": authentication.authenticate,
+    "login_url": authentication.login_url,
     "signing_keys": values.signing_keys,
     "signing_key_lifetime": values.key_lifetime,
     "openid_claims": values.named_callable,

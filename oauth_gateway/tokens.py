@@ -19,7 +19,7 @@ from typing import TypeVar
 from .errors import StoreUnavailable
 from .foreign import ForeignTokens
 from .forks import reset_in_children
-from .models import StoredToken, Token
+from .models import StoredToken, Token, digest
 from .remembered import Remembered
 from .sealing import Sealer
 from .store import Store
@@ -92,6 +92,19 @@ class Tokens:
         if token is not None and token.expires_at > now:
             return token
         return self._load(header, now)
+
+    def of_session(self, cookie: str, scope: str, now: float) -> Token | None:
+        """The living login session behind a cookie's value, or None: as a token of no client, with `scope` and what it implies.
+
+        It is remembered and forgotten as tokens are. Raises StoreUnavailable where nothing can be said.
+        """
+        if now >= self._watch_due or monotonic() >= self._watch_by or self._epoch() != self._applied:
+            self._follow(now)
+        key = f"session {cookie} {scope}"  # no Authorization header, which starts with its scheme
+        token = self._hits.get(key)
+        if token is not None and token.expires_at > now:
+            return token
+        return self._load_session(cookie, key, scope, now)
 
     def could_be_ours(self, header: str) -> bool:
         """Whether the credential is well-formed with a true checksum; garbage is refused without any store."""
@@ -178,6 +191,37 @@ class Tokens:
         if token.expires_at > now:
             with self._lock:
                 self._remembered.add(header, token, [("token", token.id)])
+        return token
+
+    def _load_session(self, cookie: str, key: str, scope: str, now: float) -> Token | None:
+        position = self._position  # what is read afterwards has all that was applied until here
+        session = self._store.session(digest(cookie), now)
+        user = self._store.user(session.user_id) if session is not None else None
+        if session is None or user is None or user.disabled is not None:
+            return None
+        token = Token(
+            id=session.sid,
+            client_id=None,
+            user_id=user.user_id,
+            username=user.username,
+            subject=user.user_id,
+            scopes=self._shared(self._effective(frozenset(scope.split()))),
+            audience=self._audience,
+            issuer=self._issuer,
+            grant_id=None,
+            issued_at=session.created,
+            expires_at=session.expires,
+            kind="session",
+            auth_time=session.auth_time,
+            acr=self._shared(session.acr),
+            amr=self._shared(session.amr),
+        )
+        with self._lock:
+            expired = self._hits.get(key)
+            if expired is not None:
+                self._remembered.forget(key, ("session", expired.id))
+            if self._position == position:
+                self._remembered.add(key, token, [("session", session.sid), ("user", user.user_id)])
         return token
 
     def _for_the_app(self, stored: StoredToken) -> Token:

@@ -28,7 +28,8 @@ from .store import Store
 from .values import RESERVED_CLAIMS
 
 SOURCE = "builtin"
-APPLICATION = "application"  # who calls the server itself and says who is signed in
+APPLICATION = "application"  # it calls the server itself, or is asked through `authenticate`, and says who is signed in
+SOURCES = (SOURCE, "remote_user", APPLICATION)
 MOST_PASSWORD_BYTES = 1024
 WINDOW = 15 * 60  # seconds
 PER_ADDRESS = 10  # failures for a name from one address in the window
@@ -57,21 +58,30 @@ class Users:
 
     def create(self, username: str, password: str, now: float) -> User:
         """A new account; raises ConfigurationError where name or password will not do."""
-        name = normalise(username)
-        if not name or len(name) > 255 or any(unicodedata.category(c).startswith("C") for c in username):
+        if not is_name(username):
             raise ConfigurationError(f"user name {username!r}: must be 1 to 255 visible characters")
+        name = normalise(username)
         user = User(secrets.token_urlsafe(16), username.strip(), SOURCE, self.hash(password), now)
         if not self._store.add_user(user, name):
             raise ConfigurationError(f"user name {username!r}: there is such an account already")
         self._events.emit("user.created", user_id=user.user_id)
         return user
 
-    def named(self, username: str) -> User:
-        """The account with this name; raises ConfigurationError where there is none."""
-        user = self._store.user_named(SOURCE, normalise(username))
-        if user is None:
+    def named(self, username: str, source: str | None = None) -> User:
+        """The account with this name, of one source or of any; where several have it, `SOURCE:NAME` says which. Raises
+        ConfigurationError where there is none.
+        """
+        before, colon, rest = username.partition(":")
+        if source is None and colon and before in SOURCES:
+            source, username = before, rest
+        found = [self._store.user_named(each, normalise(username)) for each in SOURCES if source in (None, each)]
+        users = [user for user in found if user is not None]
+        if not users:
             raise ConfigurationError(f"user name {username!r}: there is no such account")
-        return user
+        if len(users) > 1:
+            names = " or ".join(f"{user.source}:{username}" for user in users)
+            raise ConfigurationError(f"user name {username!r}: there are several such accounts; write {names}")
+        return users[0]
 
     def known(self, who: Any, now: float) -> User:
         """The person that an application vouches for: a User, a name, a mapping with `name`, or an object with
@@ -84,13 +94,30 @@ class Users:
         if isinstance(who, Mapping):
             who = who["name"]
         name = who if isinstance(who, str) else str(who.get_user_id())
-        user = self._store.user_named(APPLICATION, normalise(name))
-        if user is None:
-            self._store.add_user(User(secrets.token_urlsafe(16), name, APPLICATION, None, now), normalise(name))
-            user = self._store.user_named(APPLICATION, normalise(name))
-        if user is None or user.disabled is not None:
+        return self.enrol(self._store.user_named(APPLICATION, normalise(name)) or User("", name, APPLICATION), now)
+
+    def vouched_for(self, source: str, name: str) -> User:
+        """The person whom `source` knows by this name; without a `user_id` where nothing is stored of them yet.
+
+        Raises ValueError for what is no name, OAuthError for somebody who is disabled.
+        """
+        if not is_name(name):
+            raise ValueError("gave a name that is not 1 to 255 visible characters")
+        user = self._store.user_named(source, normalise(name))
+        if user is not None and user.disabled is not None:
+            raise OAuthError("access_denied", "This account is disabled.", 403)
+        return user or User("", name.strip(), source)
+
+    def enrol(self, user: User, now: float) -> User:
+        """The stored row of somebody who is vouched for, made where there is none, with the claims of `user`."""
+        name = normalise(user.username)
+        known = self._store.user_named(user.source, name)
+        if known is None:
+            self._store.add_user(replace(user, user_id=secrets.token_urlsafe(16), created=now), name)
+            known = self._store.user_named(user.source, name)  # which may be another's, who was faster
+        if known is None or known.disabled is not None:
             raise OAuthError("access_denied", "This account is disabled.")
-        return user
+        return known if known.claims == user.claims else self.set_claims(known, user.claims, now)
 
     def set_password(self, user: User, password: str, now: float) -> None:
         """Replace the password; ends the person's sessions."""
@@ -99,16 +126,10 @@ class Users:
 
     def set_claims(self, user: User, claims: dict[str, Any], now: float) -> User:
         """Replace what OpenID clients may learn of the person; raises ConfigurationError for names that are not."""
-        for name in claims:
-            if name in RESERVED_CLAIMS or not re.fullmatch(r"[\x21-\x7e]{1,100}", name):
-                raise ConfigurationError(f"claim {name!r}: is not one of a person")
         try:
-            text = json.dumps(claims, allow_nan=False)
-        except (TypeError, ValueError, RecursionError):
-            text = ""
-        if not 0 < len(text) <= MOST_CLAIMS:
-            raise ConfigurationError(f"claims: must be JSON of at most {MOST_CLAIMS} characters")
-        changed = replace(user, claims=claims)
+            changed = replace(user, claims=checked_claims(claims))
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from None
         self._store.update_user(changed, now, revoke=False)
         self._events.emit("user.claims_changed", user_id=user.user_id)
         return changed
@@ -175,6 +196,27 @@ class Users:
             return same and user is not None and len(raw) <= MOST_PASSWORD_BYTES
         finally:
             self._turns.release()
+
+
+def is_name(username: str) -> bool:
+    """Whether it can be somebody's name."""
+    hidden = any(unicodedata.category(character).startswith("C") for character in username)
+    return not hidden and 0 < len(normalise(username)) <= 255 and len(username.strip()) <= 255
+
+
+def checked_claims(claims: Mapping[str, Any]) -> dict[str, Any]:
+    """The claims as they are stored; raises ValueError for what cannot be told of a person."""
+    for name in claims:
+        if not isinstance(name, str) or name in RESERVED_CLAIMS or not re.fullmatch(r"[\x21-\x7e]{1,100}", name):
+            raise ValueError(f"claim {name!r}: is not one of a person")
+    try:
+        text = json.dumps(dict(claims), allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        text = ""
+    if not 0 < len(text) <= MOST_CLAIMS:
+        raise ValueError(f"claims: must be JSON of at most {MOST_CLAIMS} characters")
+    stored: dict[str, Any] = json.loads(text)
+    return stored
 
 
 def normalise(username: str) -> str:

@@ -1,5 +1,5 @@
-"""Tokens shaped like those of five providers, signed with keys made here: access tokens pass, everything else that the same keys
-sign does not.
+"""Tokens shaped like those of five providers, signed with keys made here: access tokens pass, and nothing else that the keys
+sign does.
 """
 
 from __future__ import annotations

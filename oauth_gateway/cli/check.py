@@ -8,15 +8,18 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from jinja2 import Environment, FileSystemLoader, TemplateError
 
+from ..authentication import REMOTE_USER
 from ..deployment import file_of, open_deployment
 from ..errors import ConfigurationError, StoreUnavailable
 from ..gateway import is_well_known
 from ..own_keys import own_keys
 from ..pages import Pages
-from ..policy import Policy, not_canonical, wsgi_path
+from ..policy import JUDGED, Policy, Rule, not_canonical, wsgi_path
+from ..sessions import PASSWORD_ACR
 from ..settings import Settings
 from .context import named_here, settings_of, show, subscribers_of
 
@@ -49,6 +52,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield from _check_issuer(settings)
     yield from _check_database(settings)
     yield from _check_routes(settings)
+    yield from _check_people(settings)
     yield from _check_features(settings)
     yield from _check_clients(settings)
     yield from _check_openid(settings)
@@ -107,10 +111,48 @@ def _check_routes(settings: Settings) -> Iterator[Finding]:
         for scope in sorted(rule.access.scopes - set(settings.scopes)):
             if settings.scopes:
                 yield "error", "routes", f"{rule.text!r}: {scope} is not one of `scopes`, so no token can ever have it"
+        yield from _check_words(settings, rule)
         for method in sorted(rule.methods - METHODS):
             yield "warning", "routes", f"{rule.text!r}: {method} is a method that few clients know; a typing mistake?"
     if settings.forward_authorization:
         yield "warning", "routes", "forward_authorization hands bearer tokens to the app, which may log or leak them"
+
+
+def _check_words(settings: Settings, rule: Rule) -> Iterator[Finding]:
+    for name, value in rule.access.words:
+        if name == "acr" and settings.keeps_accounts and PASSWORD_ACR not in value.split(","):
+            yield "error", "routes", f"{rule.text!r}: the logins here have acr {PASSWORD_ACR}, so nobody can ever go there"
+        elif name == "max_age" and int(value) < 60:
+            yield "warning", "routes", f"{rule.text!r}: whoever needs longer than {value} s must sign in again and again"
+        elif name not in JUDGED:
+            try:
+                named_here("routes", name)
+            except ConfigurationError as error:
+                yield "error", "routes", str(error)
+
+
+def _check_people(settings: Settings) -> Iterator[Finding]:
+    if settings.keeps_accounts:
+        return
+    if settings.authenticate == REMOTE_USER:
+        yield "ok", "login", "by REMOTE_USER of the server or an outer middleware: nobody must reach the app around it"
+        return
+    try:
+        named_here("authenticate", settings.authenticate)
+    except ConfigurationError as error:
+        yield "error", "login", str(error)
+    if settings.login_url is None:
+        yield "warning", "login", "login_url is not set: who is not signed in is told so, and led nowhere"
+    elif settings.login_url.startswith("/"):
+        path = settings.login_url.partition("?")[0].removeprefix(settings.issuer_path)
+        for method in ("GET", "POST"):
+            kind = Policy(settings.routes).decide(method, wsgi_path(unquote(path)) or "/").kind
+            if kind not in ("public", "optional"):
+                yield (
+                    "error",
+                    "login",
+                    f"{method} {path} needs a token by the routes: nobody could sign in there; make it public",
+                )
 
 
 def _check_features(settings: Settings) -> Iterator[Finding]:
@@ -210,7 +252,9 @@ def test_route(arguments: argparse.Namespace) -> int:
         )
         return 0
     decision = Policy(settings.routes).decide(arguments.method, path)
-    needs = decision.kind + (f" scope={','.join(sorted(decision.scopes))}" if decision.scopes else "")
+    words = sorted(f"{name}={value}" if value else name for name, value in decision.words)
+    scopes = [f"scope={','.join(sorted(decision.scopes))}"] if decision.scopes else []
+    needs = " ".join([decision.kind, *scopes, *sorted(words, key=lambda word: ":" in word.partition("=")[0])])
     rules = [rule.text for rule in decision.rules]
     lines = [f"{arguments.method} {path} needs: {needs}", *(f"  by the rule  {text}" for text in rules)]
     if len(rules) > 1:
@@ -219,5 +263,6 @@ def test_route(arguments: argparse.Namespace) -> int:
         lines.append("  A query plays no part; it was left out.")
     if "%" in path:
         lines.append("  Rules see the path percent-decoded; write it so.")
-    show(arguments, {"decision": decision.kind, "scopes": sorted(decision.scopes), "rules": rules}, lines)
+    document = {"decision": decision.kind, "scopes": sorted(decision.scopes), "words": words, "rules": rules}
+    show(arguments, document, lines)
     return 0

@@ -47,7 +47,7 @@ def list_all(arguments: argparse.Namespace) -> None:
                 "username": name,
                 "sub": session.user_id,
                 "created": int(session.created),
-                "auth_time": int(session.auth_time),
+                "auth_time": int(session.auth_time or 0),
                 "exp": int(session.expires),
             }
         )

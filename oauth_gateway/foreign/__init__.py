@@ -7,5 +7,6 @@ is good here and `mapping` what the app sees of it. Nothing here waits longer th
 from __future__ import annotations
 
 from .issuers import ForeignTokens
+from .mapping import claim_of
 
-__all__ = ["ForeignTokens"]
+__all__ = ["ForeignTokens", "claim_of"]

@@ -51,7 +51,7 @@ def token_of(text: str, claims: Claims, entry: TrustedIssuer, audience: str, exp
 def _username(claims: Claims, entry: TrustedIssuer) -> str | None:
     if entry.username_claim is None or entry.prefix is None:
         return None
-    name = found(claims, entry.username_claim)
+    name = claim_of(claims, entry.username_claim)
     if name is None:
         return None
     if not isinstance(name, str) or not name or name != name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
@@ -64,13 +64,13 @@ def _username(claims: Claims, entry: TrustedIssuer) -> str | None:
 def scopes_of(claims: Claims, entry: TrustedIssuer) -> frozenset[str]:
     """The scopes here: the issuer's words, or what `scope_map` makes of them, which then is all that counts."""
     sources = entry.shape.scopes if entry.scope_claims is None else entry.scope_claims
-    words = [word for source in sources for word in _words(found(claims, source))][:MOST_SCOPES]
+    words = [word for source in sources for word in _words(claim_of(claims, source))][:MOST_SCOPES]
     if entry.scope_map is not None:
         words = [scope for word in words for scope in entry.scope_map.get(word, "").split()]
     return frozenset(word for word in words if SCOPE.match(word))
 
 
-def found(claims: Claims, name: str) -> Any:
+def claim_of(claims: Claims, name: str) -> Any:
     """The claim of that name, else, where the name has dots, what they lead to inside of claims; None where there is none."""
     if name in claims:
         return claims[name]

@@ -25,12 +25,15 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A login session; `digest` is of the cookie's value, `sid` its public name."""
+    """A login session; `digest` is of the cookie's value, `sid` its public name.
+
+    Of people whom somebody else vouches for nothing is stored: `sid` is then empty, and `auth_time` None where nobody says.
+    """
 
     digest: bytes = field(repr=False)
     sid: str
     user_id: str
-    auth_time: float
+    auth_time: float | None
     created: float
     expires: float
     amr: tuple[str, ...] = ()

@@ -32,18 +32,22 @@ class Logins(Part):
 
     def add_session(self, record: Session, replacing: bytes | None = None) -> bool:
         """Insert; `replacing` is the digest of the same session's cookie before its person signed in again: False where that
-        session has ended.
+        session has ended. The old cookie is a revocation, for processes remember what it was good for.
         """
         values = {**asdict(record), "amr": " ".join(record.amr), "realm": REALM}
-        with self.database.write() as connection:
-            # a revocation in hand ends first: it has not seen this session, nor the caller what it changed
-            connection.execute(select(feed.c.head).where(feed.c.realm == REALM).with_for_update(read=True))
-            if replacing is not None:
-                old = delete(session).where(session.c.digest == replacing, session.c.sid == record.sid)
-                if connection.execute(old).rowcount != 1:
-                    return False
-            connection.execute(insert(session).values(values))
-        return True
+        if replacing is None:
+            with self.database.write() as connection:
+                # a revocation in hand ends first: it has not seen this session, nor the caller what it changed
+                connection.execute(select(feed.c.head).where(feed.c.realm == REALM).with_for_update(read=True))
+                connection.execute(insert(session).values(values))
+            return True
+        with self.revoking(max(record.created, record.auth_time or 0)) as (connection, entries):
+            old = delete(session).where(session.c.digest == replacing, session.c.sid == record.sid)
+            done = connection.execute(old).rowcount == 1
+            if done:
+                connection.execute(insert(session).values(values))
+                entries.append(("session", record.sid))
+        return done
 
     def session(self, digest: bytes, now: float) -> Session | None:
         """The living session whose cookie has this digest."""
@@ -89,7 +93,7 @@ def end_sessions(connection: Connection, which: ColumnElement[bool], now: float)
         known = [row for row in rows.all() if "openid" in row.scope.split()]
         dying = [row.id for row in known if row.revoked is None and "offline_access" not in row.scope.split()]
         connection.execute(update(grant).where(grant.c.id.in_(dying)).values(revoked=now, sealed=None, sealed_until=None))
-        entries += [("grant", public_id(number)) for number in dying]
+        entries += [("session", ended.sid), *(("grant", public_id(number)) for number in dying)]
         parties = sorted({(row.client, row.subject) for row in known})
         for number, subject in parties:
             payload = json.dumps({"client": number, "subject": subject, "sid": ended.sid})

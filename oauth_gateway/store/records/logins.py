@@ -29,8 +29,9 @@ class Logins(Part):
 
     def add_session(self, session: Session, replacing: bytes | None = None) -> bool:
         """Insert; `replacing` is the digest of the same session's cookie before its person signed in again: False where that
-        session has ended.
+        session has ended. The old cookie is a revocation, for processes remember what it was good for.
         """
+        now = max(session.created, session.auth_time or 0)
 
         def work(writer: Writer) -> bool:
             if replacing is not None:
@@ -41,10 +42,11 @@ class Logins(Part):
                 for grant in writer.find("grant", {"user_id": session.user_id, "session": session.sid}):
                     if (longer := extend(grant, session.expires)) is not None:  # it says whom to tell of the end
                         writer.replace("grant", longer)
+                writer.announce([("session", session.sid)], now)
             writer.insert("session", session_record(session))
             return True
 
-        return self._write(max(session.created, session.auth_time), work)
+        return self._write(now, work)
 
     def session(self, digest: bytes, now: float) -> Session | None:
         """The living session whose cookie has this digest."""
@@ -87,6 +89,7 @@ def end_sessions(writer: Writer, sessions: Sequence[Record], now: float) -> _Eff
     done = _Effects(session_of(sessions[0]) if sessions else None)
     for session in sessions:
         writer.delete("session", (session["digest"],))
+        done.entries.append(("session", session["sid"]))
         of_it = writer.find("grant", {"user_id": session["user_id"], "session": session["sid"]})
         known = [grant for grant in of_it if "openid" in grant["scope"].split()]
         parties = sorted({(grant["client"], grant["subject"]) for grant in known})
