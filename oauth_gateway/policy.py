@@ -161,7 +161,8 @@ def _parse_access(words: list[str], text: str) -> Access:
             raise ValueError(f"route {text!r}: {scope!r} is not a scope")
     if len(kinds) > 1 or ((scopes or judged) and not {"token", "session"}.issuperset(kinds)):
         raise ValueError(f"route {text!r}: {' '.join(words)} contradict each other")
-    if len({name for name, _ in judged}) < len(judged):
+    once = [name for name, _ in judged if name != "claim"]
+    if len(set(once)) < len(once):
         raise ValueError(f"route {text!r}: a word comes twice")
     return Access(kinds[0] if kinds else "token", frozenset(scopes), tuple(judged))
 
@@ -176,6 +177,12 @@ def _value(name: str, value: str, text: str) -> str:
     if not all(_SCOPE_TOKEN.match(each) for each in value.split(",")):
         raise ValueError(f"route {text!r}: acr is one or more values with commas between, any of which will do")
     return value
+
+
+def word_text(word: Word) -> str:
+    """A judged word as rules write it."""
+    name, value = word
+    return f"claim:{value}" if name == "claim" else f"{name}={value}" if value else name
 
 
 def wsgi_path(path: str) -> str:

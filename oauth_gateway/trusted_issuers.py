@@ -113,6 +113,8 @@ def _entry(table: Mapping[str, Any]) -> TrustedIssuer:
     for name, value in table.items():
         if name not in _CHECKS:
             raise ValueError(f"{name!r} is unknown in an entry; allowed are {', '.join(_CHECKS)}")
+        if value is None:
+            continue
         try:
             checked[name] = _CHECKS[name](value)
         except (ValueError, TypeError) as error:
