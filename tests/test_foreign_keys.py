@@ -149,7 +149,7 @@ def test_keys_are_asked_for_once_and_again_ahead_of_their_age(other: Issuer, clo
 
 
 def test_an_issuer_that_is_away_is_missed_after_an_hour_only(other: Issuer, clock: Clock) -> None:
-    gateway, app = gate(entry(other))
+    gateway, _ = gate(entry(other))
     assert call(gateway, other.token(clock)).status_code == 200
     other.replies[other.jwks] = json_reply({}, status=503)
     for _ in range(4):

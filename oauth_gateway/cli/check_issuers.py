@@ -1,4 +1,4 @@
-"""`oauth-gateway check` on trusted issuers: each is asked for what the gate will need of it, and entries that are weak are named."""
+"""`oauth-gateway check` on trusted issuers: each is asked for what the gate will need of it, and weak entries are named."""
 
 from __future__ import annotations
 
@@ -34,23 +34,14 @@ def _check_entry(entry: TrustedIssuer, settings: Settings) -> Iterator[tuple[str
     if entry.username_claim is not None and entry.prefix is not None:
         for other in settings.trusted_issuers:
             if other is not entry and other.prefix is not None and other.prefix.startswith(entry.prefix):
-                yield (
-                    "warning",
-                    "trusted",
-                    f"{entry.issuer} and {other.issuer}: their people's names are not kept apart by `prefix`",
-                )
+                text = f"{entry.issuer} and {other.issuer}: their people's names are not kept apart by `prefix`"
+                yield "warning", "trusted", text
     if entry.username_claim in ("email", "upn", "unique_name", "preferred_username"):
         text = f"{entry.issuer}: {entry.username_claim} may be changed there, and given to another person; `sub` never is"
         yield "warning", "trusted", text
     if entry.scope_claims and entry.scope_map is None and set(entry.scope_claims) - {"scope", "scp"}:
-        yield (
-            "warning",
-            "trusted",
-            f"{entry.issuer}: whatever {' '.join(entry.scope_claims)} say is a scope here; see `scope_map`",
-        )
+        text = f"{entry.issuer}: whatever {' '.join(entry.scope_claims)} say is a scope here; see `scope_map`"
+        yield "warning", "trusted", text
     if "opaque" in entry.tokens and not entry.token_prefix:
-        yield (
-            "warning",
-            "trusted",
-            f"{entry.issuer} is asked about every unknown text; with a `token_prefix` about its own only",
-        )
+        text = f"{entry.issuer} is asked about every unknown text; with a `token_prefix` about its own only"
+        yield "warning", "trusted", text
