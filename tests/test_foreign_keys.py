@@ -205,6 +205,17 @@ def test_what_a_key_signed_is_refused_once_the_issuer_has_withdrawn_it(other: Is
     assert call(gateway, token).status_code == 401
 
 
+def test_a_gate_that_had_nothing_to_do_looks_before_it_trusts_old_keys(other: Issuer, clock: Clock) -> None:
+    """A069: where the issuer answers nothing older than 300 seconds decides"""
+    gateway, app = gate(entry(other))
+    assert call(gateway, other.token(clock)).status_code == 200
+    other.published.clear()
+    other.add_key("k2")
+    clock.advance(3000)
+    assert call(gateway, other.token(clock)).status_code == 401 and app.calls == 1
+    assert call(gateway, other.token(clock, kid="k2")).status_code == 200 and other.asked[other.jwks] == 2
+
+
 def test_one_reading_for_all_who_wait_and_nobody_waits_long(other: Issuer, clock: Clock) -> None:
     """A087: a server that takes a connection and says nothing costs each attempt a second of a few workers, and then none"""
     other.hold.clear()

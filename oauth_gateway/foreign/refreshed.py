@@ -15,7 +15,8 @@ from ..forks import reset_in_children
 
 log = logging.getLogger("oauth_gateway")
 Value = TypeVar("Value")
-AHEAD_SECONDS = 240  # of age, after which it is read again
+AHEAD_SECONDS = 240  # of age, after which it is read again meanwhile
+FRESH_SECONDS = 300  # of age, after which a request waits for that, unless the last reading failed
 OLDEST_SECONDS = 3600  # for which it is good while it cannot be read again
 AGAIN_SECONDS = 10  # between two readings for what is not in it; a second after one that failed where there is none
 PATIENCE = 1.0  # seconds for which a request waits, from the beginning of the reading
@@ -34,6 +35,10 @@ class _Reading:
         self.began = time.monotonic()
         self.done = threading.Event()
         self.failure = ""
+
+    def patience(self) -> float:
+        """The seconds for which a request may still wait."""
+        return max(0.0, self.began + PATIENCE - time.monotonic())
 
 
 class Refreshed(Generic[Value]):
@@ -55,15 +60,19 @@ class Refreshed(Generic[Value]):
         self._reading: _Reading | None = None
         self._last: _Reading | None = None
         self._asked = 0.0
+        self._failed = False
 
     def get(self, now: float) -> Value:
-        """What is known, at most OLDEST_SECONDS old; from AHEAD_SECONDS of age on it is read again meanwhile."""
+        """What is known: at most FRESH_SECONDS old where its server answers, and at most OLDEST_SECONDS where it does not."""
         kept = self._kept
         if kept is not None and now < kept.read + AHEAD_SECONDS:
             return kept.value
         if kept is not None and now < kept.read + OLDEST_SECONDS:
-            self._begin(now, AGAIN_SECONDS)
-            return kept.value
+            failed = self._failed
+            reading = self._begin(now, AGAIN_SECONDS)
+            if now >= kept.read + FRESH_SECONDS and not failed:
+                reading.done.wait(reading.patience())
+            return (self._kept or kept).value
         return self._wait(self._begin(now, 1), now).value
 
     def newer(self, now: float) -> Value | None:
@@ -109,10 +118,11 @@ class Refreshed(Generic[Value]):
         finally:
             with self._lock:
                 self._reading = None
+                self._failed = bool(reading.failure)
             reading.done.set()
 
     def _wait(self, reading: _Reading, now: float) -> _Kept[Value]:
-        reading.done.wait(max(0.0, reading.began + PATIENCE - time.monotonic()))
+        reading.done.wait(reading.patience())
         kept = self._kept
         if not reading.done.is_set() or kept is None or now >= kept.read + OLDEST_SECONDS:
             raise IssuerUnavailable(f"{self._name}: {reading.failure or 'it has not answered yet'}")
