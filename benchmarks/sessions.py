@@ -1,8 +1,7 @@
 """A protected GET by the session of a browser beside one by a token, in-process: `python benchmarks/sessions.py`.
 
-1,000 different sessions and tokens of one rule, strict revocation on SQLite, the app a constant; medians of interleaved rounds, in
-microseconds of CPU. Both bring what browsers and clients bring, with and without the browser's other headers. Writes its section
-of benchmarks/RESULTS.md.
+1,000 different sessions and tokens of one rule, strict revocation on SQLite, the app a constant; medians of interleaved rounds,
+in microseconds of CPU. Writes its section of benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -61,8 +60,17 @@ def main() -> None:
             for case, (target, requests) in cases.items():
                 times[case].append(run(target, requests))
         medians = {case: statistics.median(found[1:]) for case, found in times.items()}
-    lines = ["| request | µs in all |", "| --- | --- |", *(f"| {case} | {median:.2f} |" for case, median in medians.items())]
-    write("A GET by session beside one by token", "\n".join(lines))
+    write(
+        "Sessions",
+        [
+            "`python benchmarks/sessions.py`: CPU of a request in all, by the session of a browser and by a token, both",
+            f"remembered; medians of {ROUNDS} interleaved rounds of {REQUESTS} requests, {TOKENS} sessions or tokens each.",
+            "",
+            "| request | µs |",
+            "| --- | ---: |",
+            *(f"| {case} | {median:.2f} |" for case, median in medians.items()),
+        ],
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """An API of one's own behind a gate without a server: the tokens are those of an identity provider that is already there.
 
-`ISSUER=https://id.example.com/realms/shop AUDIENCE=https://orders.example.com gunicorn -c gunicorn.conf.py examples.orders_api:app`.
+`ISSUER=https://id.example.com/shop AUDIENCE=https://orders.example.com gunicorn -c gunicorn.conf.py examples.orders_api:app`.
 With a Keycloak set PROFILE=keycloak; with one in a private network also NETWORK=10.0.0.0/8.
 """
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from . import clock
-from .errors import OAuthError
 from .exchange import Answer, Exchange
 from .login import Login
 from .logout import PATH as LOGOUT
-from .navigation import refuse_unless_navigation, refuse_unless_same_origin, see_other
+from .navigation import refuse_unless_navigation, refuse_unless_same_origin, see_other, wrong_form
 from .server import AuthorizationServer
 
 PATH = "/authorize/account"
@@ -32,7 +31,7 @@ class Account:
         form, (session, user) = exchange.form(), signed_in
         form.refuse_repeated()
         if not self.login.sessions.form_is_ours(self.login.cookie(exchange), "account", form.get("csrf", "")):
-            raise OAuthError("invalid_request", "This page was not meant for this browser, or it is too old.", 403)
+            raise wrong_form()
         sid = form.get("session", "")
         if sid == session.sid:
             return see_other(exchange.url(LOGOUT))

@@ -20,11 +20,14 @@ from .decision import Decision
 from .errors import OAuthError
 from .exchange import Answer, Exchange
 from .external_login import ExternalLogin
+from .languages import TAGS
 from .login import MOST_QUERY, Login
 from .models import Client, Session, User
-from .navigation import is_navigation, is_same_origin, refuse_unless_navigation, refuse_unless_same_origin
+from .navigation import is_navigation, is_same_origin, refuse_unless_navigation, refuse_unless_same_origin, wrong_form
 from .request import AuthorizationRequest
+from .scopes import claim_sentence
 from .sealing import new_number
+from .sentences import Sentence
 from .server import AuthorizationServer
 from .sessions import PASSWORD_ACR
 from .settings import Settings
@@ -105,6 +108,7 @@ class Authorization:
         """Go on as who is signed in, or as somebody else."""
         cookie, rest = self.login.cookie(exchange) or "", without_prompt(request.params, "select_account")
         return self.server.pages.render(
+            exchange,
             "choose",
             leads_to=redirects.form_action_source(str(request.trusted_uri)),
             client_name=request.client.name,
@@ -142,13 +146,15 @@ class Authorization:
         every, granted = self.server.scopes.every, (request.scope or "").split()
         ordered = [scope for scope in every if scope in granted] + [scope for scope in granted if scope not in every]
         scopes = [{"name": scope, "description": every.get(scope, "")} for scope in ordered]
-        claims = [{"name": claim, "description": f"See your {claim.replace('_', ' ')}"} for claim in sorted(request.claims)]
+        claims = [{"name": claim, "description": claim_sentence(claim)} for claim in sorted(request.claims)]
         return self.server.pages.render(
+            exchange,
             "consent",
             leads_to=redirects.form_action_source(grant.redirect_uri),
             client_name=request.client.name,
             client_uri=request.client.metadata.get("client_uri", ""),
             redirect_host=_host(grant.redirect_uri),
+            on_device=redirects.is_on_device(grant.redirect_uri),
             scopes=[*scopes, *claims],
             username=user.username,
             action=exchange.url("/authorize"),
@@ -165,7 +171,7 @@ class Authorization:
         form.refuse_repeated()
         cookie = self.login.cookie(exchange)
         if not self.login.sessions.form_is_ours(cookie, "consent", form.get("csrf", "")):
-            raise OAuthError("invalid_request", "This page was not meant for this browser, or it is too old.", 403)
+            raise wrong_form()
         transaction = self._transaction(cookie or "", form.get("transaction", ""))
         signed_in = self.login.signed_in(exchange)
         fresh = clock.now() - transaction["made"] < TRANSACTION_SECONDS
@@ -196,7 +202,7 @@ class Authorization:
         amount = ALLOWED if decision == "allow" else DENIED
         denied, allowed = divmod(server.store.count("decision", key, TRANSACTION_SECONDS, now, amount).value, DENIED)
         if denied and allowed:
-            raise OAuthError("invalid_request", "This request was answered before.", 409)
+            raise OAuthError("invalid_request", Sentence("This request was answered before."), 409)
         if decision == "allow":
             seed, user = bytes.fromhex(transaction["seed"]), self.login.enrolled(user)
             request.decision = self._decision(session, user, seed, transaction["number"], remember=True)
@@ -212,7 +218,7 @@ class Authorization:
         except (binascii.Error, ValueError):
             data = None
         if data is None:
-            raise OAuthError("invalid_request", "This page was not meant for this browser, or it is too old.", 403)
+            raise wrong_form()
         transaction: dict[str, Any] = json.loads(data)
         return transaction
 
@@ -238,6 +244,7 @@ def install(server: AuthorizationServer) -> None:
         authorization_response_iss_parameter_supported=True,
         prompt_values_supported=["none", "login", "consent", "select_account"],
         acr_values_supported=_kinds_of_login(server.settings),
+        ui_locales_supported=list(TAGS),
     )
 
 
@@ -283,4 +290,4 @@ def _is_of(transaction: dict[str, Any], session: Session, user: User) -> bool:
 def _host(uri: str) -> str:
     """What a person can recognise of a redirect URI."""
     parts = urlsplit(uri)
-    return parts.netloc or f"the application {parts.scheme}"
+    return parts.netloc or Sentence("the application %(scheme)s", scheme=parts.scheme)

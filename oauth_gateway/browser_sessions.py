@@ -16,16 +16,15 @@ from .errors import OAuthError, SignInRequired
 from .exchange import Environ, loopback_base, session_cookie
 from .fetch_metadata import is_from, may_read, navigates
 from .models import Token
-from .policy import OVERRIDES, Decision
+from .policy import SAFE, Decision
 from .refusals import accepts_page
-from .sessions import read_cookie
+from .sentences import Sentence
 from .settings import Settings
 from .step_up import Judge, demands, has_acr, look_closer
 from .tokens import Tokens
 
-SAFE = frozenset({"GET", "HEAD"})
 MOST_NEXT = 2500  # characters; encoded once more it must fit into a request line
-VALUE_LENGTH = 43
+_OWN = (None, "same-origin", "none")  # Sec-Fetch-Site of requests that no other site has caused
 
 
 class BrowserSessions:
@@ -37,22 +36,18 @@ class BrowserSessions:
         self.judges = judges
         self._issuer = _Place(settings.issuer) if settings.issuer else None
 
-    def token(self, environ: Environ, decision: Decision, cookies: str | None) -> Token:
-        """The session as a token with the scopes that the rule names; `cookies` is the Cookie header as it came.
+    def token(self, environ: Environ, decision: Decision, cookies: dict[str, str]) -> Token:
+        """The session as a token with the scopes that the rule names; `cookies` are our own by name.
 
         Raises SignInRequired for a person at a browser, OAuthError for everybody else who must not pass.
         """
         here = self._issuer or _Place(loopback_base(environ))
-        value = here.cookie_in(cookies) if cookies is not None else None
-        token = self._tokens.of_session(value, decision.grants, clock.now()) if value is not None else None
-        method = environ["REQUEST_METHOD"]
-        if method in SAFE and environ.keys().isdisjoint(OVERRIDES):
-            if token is not None and not may_read(environ, here.origin):
-                raise OAuthError("access_denied", "Another site may not ask for this with the session of this browser.", 403)
-        elif token is not None and not is_from(environ, here.origin):
-            raise OAuthError("access_denied", "This was not sent from a page of this site.", 403)
+        value = cookies.get(here.cookie)
+        token = self._tokens.of_session(value, decision.session, clock.now()) if value is not None else None
         if token is None:
-            self._sign_in(environ, here, OAuthError("", "A bearer token is required.", 401), {})
+            self._sign_in(environ, here, decision, OAuthError("", Sentence("A bearer token is required."), 401), {})
+        if not decision.safe or "HTTP_ORIGIN" in environ or environ.get("HTTP_SEC_FETCH_SITE") not in _OWN:
+            _refuse_other_sites(environ, decision, here.origin)
         if decision.words:
             self._judge(environ, here, token, decision)
         return token
@@ -65,11 +60,13 @@ class BrowserSessions:
             again = refusal.error == "insufficient_user_authentication" and all(has_acr(token, acr, environ) for acr in known)
             if not again:
                 raise  # signing in again would change nothing
-            self._sign_in(environ, here, refusal, {"max_age": dict(demands(decision.words))["max_age"]})
+            self._sign_in(environ, here, decision, refusal, {"max_age": dict(demands(decision.words))["max_age"]})
 
-    def _sign_in(self, environ: Environ, here: _Place, refusal: OAuthError, asked: dict[str, str]) -> NoReturn:
+    def _sign_in(
+        self, environ: Environ, here: _Place, decision: Decision, refusal: OAuthError, asked: dict[str, str]
+    ) -> NoReturn:
         """Raise for whoever it is: a person is led to the login page, with `asked` of the login."""
-        safe = environ["REQUEST_METHOD"] in SAFE
+        safe = decision.safe and environ["REQUEST_METHOD"] in SAFE
         if not navigates(environ) or not accepts_page(environ) or not (safe or is_from(environ, here.origin)):
             raise refusal
         where = quote(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""), safe="/:@!$&'()*+,;=~", encoding="latin-1")
@@ -81,6 +78,13 @@ class BrowserSessions:
         raise SignInRequired(refusal, f"{login}?{urlencode({'next': urlsplit(login).path, **asked})}", keeps_form=True)
 
 
+def _refuse_other_sites(environ: Environ, decision: Decision, origin: str) -> None:
+    if not decision.safe and not is_from(environ, origin):
+        raise OAuthError("access_denied", Sentence("This was not sent from a page of this site."), 403)
+    if decision.safe and not may_read(environ, origin):
+        raise OAuthError("access_denied", Sentence("Another site may not ask for this with the session of this browser."), 403)
+
+
 class _Place:
     """What follows from a public base URL."""
 
@@ -88,12 +92,4 @@ class _Place:
         parts = urlsplit(base)
         self.base = base
         self.origin = f"{parts.scheme}://{parts.netloc}"
-        self.name, _ = session_cookie(base)
-        self._start = self.name + "="
-        self._length = len(self._start) + VALUE_LENGTH
-
-    def cookie_in(self, header: str) -> str | None:
-        """The value of our cookie; most browsers of an app have no other."""
-        if len(header) == self._length and header.startswith(self._start) and ";" not in header:
-            return header[-VALUE_LENGTH:]
-        return read_cookie(header, self.name)
+        self.cookie, _ = session_cookie(base)

@@ -6,19 +6,24 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from .sentences import Sentence
+
 _OUTSIDE = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
 
 
 def legal_description(text: str) -> str:
     """`text` with every character that an `error_description` must not carry replaced by `?` (RFC 6749 section 4.1.2.1)."""
+    if isinstance(text, Sentence):
+        return text.cleaned(legal_description)
     return _OUTSIDE.sub("?", text)
 
 
 class OAuthError(Exception):
     """What the other side of the protocol is told.
 
-    `error` is a registered code, `description` one sentence for a developer, `status` the HTTP status, `headers` extra
-    response headers, `scope` what the challenge of RFC 6750 names, `parameters` what else it names (RFC 9470 section 3).
+    `error` is a registered code, `description` one sentence for a developer, a Sentence where people may meet it on a page,
+    `status` the HTTP status, `headers` extra response headers, `scope` what the challenge of RFC 6750 names, `parameters` what
+    else it names (RFC 9470 section 3).
     `redirect_uri` is set only once it was checked against the client, and `mode` is the response mode that takes it there;
     without it the error is a page or a JSON document and is never sent anywhere. `cause` is for the operator's log and never
     leaves the server.
@@ -103,4 +108,4 @@ class IssuerUnavailable(OAuthError):
 
     def __init__(self, cause: str, retry_after: int = 1) -> None:
         retry = (("Retry-After", str(retry_after)),)
-        super().__init__("temporarily_unavailable", "Please try again in a moment.", 503, headers=retry, cause=cause)
+        super().__init__("temporarily_unavailable", Sentence("Please try again in a moment."), 503, headers=retry, cause=cause)

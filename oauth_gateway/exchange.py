@@ -15,7 +15,9 @@ from webob.headers import EnvironHeaders
 
 from . import params, policy
 from .errors import OAuthError, StoreUnavailable
+from .languages import Language, language_of
 from .models import Client
+from .sentences import Sentence
 from .settings import LOOPBACK, Settings
 
 Environ = dict[str, Any]
@@ -68,7 +70,7 @@ def error_answer(error: OAuthError) -> Answer:
 def unavailable(error: StoreUnavailable) -> OAuthError:
     """503: nothing was decided, and when to ask again."""
     retry = (("Retry-After", str(error.retry_after)),)
-    return OAuthError("temporarily_unavailable", "Please try again in a moment.", 503, headers=retry)
+    return OAuthError("temporarily_unavailable", Sentence("Please try again in a moment."), 503, headers=retry)
 
 
 def redirect_answer(uri: str, members: dict[str, Any], mode: str = "query") -> Answer:
@@ -95,6 +97,7 @@ class Exchange:
         self.base = settings.issuer or loopback_base(environ)
         self.client: Client | None = None  # once it has authenticated
         self.cause = ""  # why it could not, for the log
+        self.ui_locales = ""  # the languages that the authorization or logout request names
 
     @property
     def request(self) -> webob.Request:
@@ -117,6 +120,11 @@ class Exchange:
     @property
     def realm(self) -> str:
         return self.settings.audience
+
+    @property
+    def language(self) -> Language:
+        """The language of the person at this browser."""
+        return language_of(self.ui_locales, self.environ.get("HTTP_ACCEPT_LANGUAGE", ""))
 
     @property
     def address(self) -> str:

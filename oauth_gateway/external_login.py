@@ -18,14 +18,15 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from . import authentication, clock, params, redirects
 from .authentication import REMOTE_USER, Vouched
+from .cookies import take_apart
 from .errors import OAuthError
 from .exchange import Answer, Environ, Exchange
-from .guard import cut_cookies
 from .login import OTHER_ACCOUNT, Login, is_recent, settled
 from .models import Session, User
 from .naming import named
-from .navigation import refuse_unless_navigation, refuse_unless_same_origin, see_other
+from .navigation import refuse_unless_navigation, refuse_unless_same_origin, see_other, wrong_form
 from .request import AuthorizationRequest
+from .sentences import Sentence
 from .server import AuthorizationServer
 from .sessions import new_value, read_cookie, set_cookie
 from .users import APPLICATION, checked_claims
@@ -102,10 +103,12 @@ class ExternalLogin(Login):
     def away(self, exchange: Exchange, query: str, *, grant: Any = None, again: bool = False, acr_values: str = "") -> Answer:
         """Send the browser to `login_url`, from where it comes back to the request; `again`: also who is signed in."""
         if self.server.settings.login_url is None:
-            return self._nobody(exchange, "", "The server does not say who you are.")
+            return self._nobody(exchange, "", Sentence("The server does not say who you are."))
         if len(params.encode(query)) <= MOST_AWAY:
             return see_other(self._address(exchange, query, again=again, acr_values=acr_values))
-        return self._nobody(exchange, query, "Sign in in a new window, come back to this one, and continue.", grant=grant)
+        return self._nobody(
+            exchange, query, Sentence("Sign in in a new window, come back to this one, and continue."), grant=grant
+        )
 
     def _address(self, exchange: Exchange, query: str, *, again: bool = False, acr_values: str = "") -> str:
         """The login page's, with where to come back to: a path where it is on our own origin."""
@@ -130,14 +133,17 @@ class ExternalLogin(Login):
         refuse_unless_navigation(exchange)
         if exchange.method == "POST":
             raise OAuthError(
-                "invalid_request", "There are no accounts here to sign in with.", 405, headers=(("Allow", "GET, HEAD"),)
+                "invalid_request",
+                Sentence("There are no accounts here to sign in with."),
+                405,
+                headers=(("Allow", "GET, HEAD"),),
             )
         query, since = self._returned(exchange)
         signed_in = self.signed_in(exchange)
         if signed_in is None:
             if since is None:
                 return self.away(exchange, query)
-            return self._nobody(exchange, query, "You are not signed in yet.")
+            return self._nobody(exchange, query, Sentence("You are not signed in yet."))
         if not query:
             return self.account_page(exchange, *signed_in)
         return self.start(exchange, query) if since is None else self._go_on(exchange, query, since, *signed_in)
@@ -179,6 +185,7 @@ class ExternalLogin(Login):
         has_page = self.server.settings.login_url is not None
         fields = [(name, value) for name, values in params.parse(query).every.items() for value in values] if is_long else []
         return self.server.pages.render(
+            exchange,
             "sign_in",
             status,
             leads_to=redirects.form_action_source(grant.redirect_uri) if grant else "",
@@ -197,14 +204,14 @@ class ExternalLogin(Login):
             form = exchange.form()
             form.refuse_repeated()
             if not self.sessions.form_is_ours(self.cookie(exchange), "logout", form.get("csrf", "")):
-                raise OAuthError("invalid_request", "This page was not meant for this browser, or it is too old.", 403)
+                raise wrong_form()
             if form.get("next"):
                 # not a redirect: the policy of the page with the form would not let it lead to just anywhere
-                return self._nobody(exchange, form["next"], "You come back here afterwards.", again=True, status=200)
-        return self.server.pages.render("sign_out_there")
+                return self._nobody(exchange, form["next"], Sentence("You come back here afterwards."), again=True, status=200)
+        return self.server.pages.render(exchange, "sign_out_there")
 
 
-_FAILED = OAuthError("server_error", "Something went wrong here.", 500)
+_FAILED = OAuthError("server_error", Sentence("Something went wrong here."), 500)
 
 
 def _session(told: Vouched, user: User, now: float) -> Session:
@@ -219,7 +226,7 @@ def _without_body(exchange: Exchange) -> Environ:
     if exchange.remote_user is not None:
         environ["REMOTE_USER"] = exchange.remote_user
     if "HTTP_COOKIE" in environ:
-        cut_cookies(environ)
+        environ["HTTP_COOKIE"] = take_apart(environ["HTTP_COOKIE"]).rest
     return environ
 
 

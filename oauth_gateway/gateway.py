@@ -25,6 +25,7 @@ from .naming import named
 from .pages import Pages
 from .refusals import Refusals, prefers_page
 from .resource_server import ResourceServer
+from .sentences import Sentence
 from .server import AuthorizationServer, Endpoint
 from .settings import LOOPBACK, Settings
 from .tokens import Tokens
@@ -191,7 +192,7 @@ class OAuthGateway:
             return self._protocol(environ, endpoint)
         ours = path.startswith(self._taken) or path in self._exactly_taken or (self.settings.server and is_well_known(path))
         if self.app is None or ours:
-            return self._failure(environ, OAuthError("not_found", "There is nothing at this address.", 404))
+            return self._failure(environ, OAuthError("not_found", Sentence("There is nothing at this address."), 404))
         return None
 
     def _failure(self, environ: Environ, error: OAuthError) -> Answer:
@@ -201,7 +202,7 @@ class OAuthGateway:
         people = path == below or path.startswith(below + "/")
         machines = path in self._endpoints or path.startswith(f"{self.settings.prefix}/token/") or is_well_known(path)
         if people or (not machines and prefers_page(environ)):
-            return self.server.pages.error(error)
+            return self.server.pages.error(Exchange(environ, self.settings), error)
         return error_answer(error)
 
     # -- the protocol road
@@ -216,14 +217,16 @@ class OAuthGateway:
         try:
             if exchange.method not in endpoint.methods:
                 allowed = ", ".join(sorted(endpoint.methods))
-                raise OAuthError("invalid_request", f"Use {allowed} here.", 405, headers=(("Allow", allowed),))
+                raise OAuthError(
+                    "invalid_request", Sentence("Use %(methods)s here.", methods=allowed), 405, headers=(("Allow", allowed),)
+                )
             if not endpoint.always:
                 self.opening()
             answer = endpoint.handler(exchange)
         except OAuthError as error:
             if error.cause:
                 log.info("%s: %s", error.error, error.cause)
-            answer = self.server.pages.error(error) if endpoint.people else error_answer(error)
+            answer = self.server.pages.error(exchange, error) if endpoint.people else error_answer(error)
         except StoreUnavailable as error:
             log.error("%s %s: %s", exchange.method, endpoint.path, error)
             answer = self._failure(environ, unavailable(error))
@@ -234,8 +237,8 @@ class OAuthGateway:
         return answer
 
 
-_FAILED = OAuthError("server_error", "Something went wrong here.", 500)
-_WRONG_MOUNT = OAuthError("invalid_request", "SCRIPT_NAME must be empty or the path of the issuer.")
+_FAILED = OAuthError("server_error", Sentence("Something went wrong here."), 500)
+_WRONG_MOUNT = OAuthError("invalid_request", Sentence("SCRIPT_NAME must be empty or the path of the issuer."))
 
 
 def _refuse_outsiders(environ: Environ) -> OAuthError | None:
@@ -252,8 +255,10 @@ def _refuse_outsiders(environ: Environ) -> OAuthError | None:
         return None
     return OAuthError(
         "misdirected_request",
-        "Without the setting issuer this gateway serves requests of this machine to 127.0.0.1, localhost or [::1] only."
-        " Set issuer to the public base URL.",
+        Sentence(
+            "Without the setting issuer this gateway serves requests of this machine to 127.0.0.1, localhost or [::1] only."
+            " Set issuer to the public base URL."
+        ),
         421,
     )
 

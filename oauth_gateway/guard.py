@@ -14,12 +14,14 @@ from urllib.parse import quote, unquote_plus
 
 from . import clock
 from .browser_sessions import BrowserSessions
+from .cookies import KnownCookies
 from .cors import is_preflight
 from .errors import OAuthError, StepUpRequired, StoreUnavailable
 from .exchange import Answer, Environ
 from .models import LACKS_SCOPE, Token
 from .policy import OVERRIDES, Decision, Policy, combine, not_canonical
 from .refusals import Refusals
+from .sentences import Sentence
 from .settings import Settings
 from .step_up import look_closer
 from .tokens import Tokens
@@ -54,10 +56,11 @@ IDENTITY = frozenset(
 )
 UNUSUAL = IDENTITY.union(OVERRIDES)
 MOST_PATHS = 8192  # remembered decisions; a flood of paths costs a few microseconds each, and a few megabytes at most
+NEEDS_TOKEN = Sentence("A bearer token is required.")
 LONGEST_PATH = 300  # characters; decisions about longer ones are made anew
 _CREDENTIAL = re.compile(r"[A-Za-z0-9\-._~+/]+=*\Z")
 _BEARER = re.compile(r"(?:\A|,)\s*bearer(?:\s|\Z)", re.IGNORECASE)
-_COOKIE = re.compile(r"(?:__Host-oauth_gateway-[0-9a-f]{8}|oauth_gateway_[0-9]{1,5})=")
+_NO_COOKIES: dict[str, str] = {}
 
 
 class Guard:
@@ -69,6 +72,8 @@ class Guard:
         self._refusals = refusals
         self._browsers = browsers
         self._judges = browsers.judges
+        self._cookies = KnownCookies()
+        self._known_cookies = self._cookies.known
         self._forward = settings.forward_authorization
         self._identity_headers = settings.identity_headers
         self._unprefixed = {entry.issuer for entry in settings.trusted_issuers if entry.prefix is None}
@@ -82,7 +87,7 @@ class Guard:
         path = path or "/"
         reason = not_canonical(path)
         if reason is not None:
-            raise OAuthError("invalid_request", f"The path is not canonical: {reason}.")
+            raise OAuthError("invalid_request", Sentence("The path is not canonical: %(reason)s.", reason=reason))
         decision = self._answering(self._policy.decide(method, path))
         if len(path) + len(method) <= LONGEST_PATH:
             if len(self.known) >= MOST_PATHS:
@@ -96,7 +101,13 @@ class Guard:
             decision = self._drop_unusual(environ, decision)
         cookies = environ.get("HTTP_COOKIE")
         if cookies is not None and "oauth_gateway" in cookies:
-            cut_cookies(environ)
+            rest, ours = self._known_cookies.get(cookies) or self._cookies.take_apart(cookies)
+            if rest:
+                environ["HTTP_COOKIE"] = rest
+            else:
+                del environ["HTTP_COOKIE"]
+        else:
+            ours = _NO_COOKIES
         header = environ.get("HTTP_AUTHORIZATION")
         if environ["REQUEST_METHOD"] == "OPTIONS" and is_preflight(environ):
             return _admit_preflight(environ, decision)
@@ -106,13 +117,13 @@ class Guard:
             return self._without_token(environ, decision)
         query = environ.get("QUERY_STRING")
         if query and ("access_token" in query or "%" in query) and _names_a_token(query):
-            raise OAuthError("invalid_request", "A token must not be sent in the query string.")
+            raise OAuthError("invalid_request", Sentence("A token must not be sent in the query string."))
         if header is None:
             if decision.kind == "optional":
                 return self._without_token(environ, decision)
             if decision.kind != "session":
-                raise OAuthError("", "A bearer token is required.", 401)
-            token = self._browsers.token(environ, decision, cookies)
+                raise OAuthError("", NEEDS_TOKEN, 401)
+            token = self._browsers.token(environ, decision, ours)
             environ["AUTH_TYPE"] = "Session"
         else:
             try:
@@ -160,8 +171,8 @@ class Guard:
             token = None
         if token is None:
             if not _CREDENTIAL.match(header[7:].strip(" ")):
-                raise OAuthError("invalid_request", "The Authorization header is malformed.")
-            raise OAuthError("invalid_token", "The token is unknown, expired or revoked.", 401)
+                raise OAuthError("invalid_request", Sentence("The Authorization header is malformed."))
+            raise OAuthError("invalid_token", Sentence("The token is unknown, expired or revoked."), 401)
         return token
 
     def _drop_unusual(self, environ: Environ, decision: Decision) -> Decision:
@@ -172,7 +183,7 @@ class Guard:
             other = environ.get(name)
             if other:
                 named = self._policy.decide(other.strip().upper()[:32], environ.get("PATH_INFO") or "/")
-                decision = self._answering(combine(decision.rules + named.rules))
+                decision = self._answering(combine(decision.rules + named.rules, safe=decision.safe and named.safe))
         return decision
 
     def _answering(self, decision: Decision) -> Decision:
@@ -196,7 +207,7 @@ def _admit_preflight(environ: Environ, decision: Decision) -> None:
 
 def _require_a_token(*scopes: str) -> None:
     """`environ["oauth_gateway.require"]` of a request that came without a token."""
-    raise StepUpRequired("", "A bearer token is required.", 401, scopes)
+    raise StepUpRequired("", NEEDS_TOKEN, 401, scopes)
 
 
 def _require_in_vain(*scopes: str) -> None:
@@ -209,25 +220,13 @@ def _normalised(header: str) -> str:
     scheme, _, credential = header.replace("\t", " ").partition(" ")
     if scheme.lower() != "bearer":
         if scheme.lower().startswith("bearer") or _BEARER.search(header):
-            raise OAuthError("invalid_request", "The Authorization header is malformed.")
-        raise OAuthError("", "A bearer token is required.", 401)
+            raise OAuthError("invalid_request", Sentence("The Authorization header is malformed."))
+        raise OAuthError("", NEEDS_TOKEN, 401)
     return "Bearer " + credential.strip(" ")
 
 
 def _names_a_token(query: str) -> bool:
     return any(unquote_plus(pair.partition("=")[0]) == "access_token" for pair in re.split("[&;]", query))
-
-
-def cut_cookies(environ: Environ) -> None:
-    """The Cookie header without the gateway's own cookies."""
-    if ";" not in environ["HTTP_COOKIE"] and _COOKIE.match(environ["HTTP_COOKIE"]):
-        del environ["HTTP_COOKIE"]  # most browsers of an app have no other
-        return
-    kept = [part for part in environ["HTTP_COOKIE"].split(";") if not _COOKIE.match(part.strip())]
-    if kept:
-        environ["HTTP_COOKIE"] = ";".join(kept).strip()
-    else:
-        del environ["HTTP_COOKIE"]
 
 
 def _wsgi_text(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -13,13 +12,14 @@ from .exchange import Answer, Exchange
 from .models import Client, Session, User
 from .navigation import place, refuse_unless_navigation, refuse_unless_same_origin, see_other, to_place
 from .request import AuthorizationRequest
+from .sentences import Moment, Sentence
 from .server import AuthorizationServer
 from .sessions import Sessions, new_value, read_cookie, set_cookie
 from .store import Ended
 
 MOST_QUERY = 4000  # characters; longer request lines are refused by servers anyway
 SETTLED = 300  # seconds for which a login counts as done for the request that asked for it
-OTHER_ACCOUNT = "The application asks for another account than the one that is signed in."
+OTHER_ACCOUNT = Sentence("The application asks for another account than the one that is signed in.")
 MOST_REQUEST = 16_000  # characters of a posted one; with what the pages add it stays below MOST_BODY
 
 
@@ -71,10 +71,13 @@ class Login:
         if len(encoded) <= MOST_QUERY:
             return see_other(f"{exchange.url('/authorize')}?{encoded}", *headers)
         if len(encoded) > MOST_REQUEST:
-            raise OAuthError("invalid_request", f"The request is longer than {MOST_REQUEST} characters.", 413)
+            raise OAuthError(
+                "invalid_request", Sentence("The request is longer than %(most)s characters.", most=MOST_REQUEST), 413
+            )
         fields = [(name, value) for name, values in params.parse(query).every.items() for value in values]
         grant = self._validated(exchange, query)
         return self.server.pages.render(
+            exchange,
             "continue",
             headers=headers,
             leads_to=redirects.form_action_source(grant.redirect_uri) if grant else "",
@@ -95,9 +98,13 @@ class Login:
         if signed_in is None:
             return self.page(exchange, following or "")
         if re.fullmatch("[0-9]{1,10}", age) and not is_recent(signed_in[0], int(age)):
-            return self.page(exchange, following or "", message="Please sign in again to go on.", name=signed_in[1].username)
-        own = urlsplit(exchange.url("/authorize/login")).path
-        return self.account_page(exchange, *signed_in) if following in (None, own) else to_place(exchange, following)
+            return self.page(
+                exchange, following or "", message=Sentence("Please sign in again to go on."), name=signed_in[1].username
+            )
+        if following in (None, urlsplit(exchange.url("/authorize/login")).path):
+            return self.account_page(exchange, *signed_in)
+        # not by itself: whoever is signed in here and not there, as with a cookie for that path only, would be sent in a circle
+        return self.server.pages.render(exchange, "go_on", username=signed_in[1].username, going_on=following)
 
     def _log_in(self, exchange: Exchange) -> Answer:
         refuse_unless_same_origin(exchange)
@@ -105,9 +112,9 @@ class Login:
         form.refuse_repeated()
         cookie, following = self.cookie(exchange), form.get("next", "")
         if not self.sessions.form_is_ours(cookie, "login", form.get("csrf", "")):
-            error = OAuthError("invalid_request", "The sign-in page was open for too long, or cookies are off.", 403)
+            error = OAuthError("invalid_request", Sentence("The sign-in page was open for too long, or cookies are off."), 403)
             again = dict(self.start(exchange, following).headers).get("Location", "")
-            return self.server.pages.error(error, again=again)
+            return self.server.pages.error(exchange, error, again=again)
         now, name = clock.now(), form.get("username", "")
         try:
             user = self.server.users.log_in(name, form.get("password", ""), exchange.address, now)
@@ -116,7 +123,7 @@ class Login:
                 exchange, following, message=error.description, name=name, status=error.status, headers=error.headers
             )
         if user is None:
-            return self.page(exchange, following, message="Name or password is not right.", name=name, status=400)
+            return self.page(exchange, following, message=Sentence("Name or password is not right."), name=name, status=400)
         value, ended = self.sessions.start(user, cookie, now)
         if ended is not None:
             self.server.events.emit("session.ended", user_id=ended.session.user_id, address=exchange.address)
@@ -149,6 +156,7 @@ class Login:
         if grant is None and query and not query.startswith("/"):
             grant = self._validated(exchange, query)
         return self.server.pages.render(
+            exchange,
             "login",
             status,
             headers=headers,
@@ -182,7 +190,7 @@ class Login:
         if not frames or not goes_to:
             return answer
         cookies = tuple(header for header in answer.headers if header[0] == "Set-Cookie")
-        return self.server.pages.render("signing_out", headers=cookies, frames=frames, goes_to=goes_to)
+        return self.server.pages.render(exchange, "signing_out", headers=cookies, frames=frames, goes_to=goes_to)
 
     def account_page(self, exchange: Exchange, session: Session, user: User) -> Answer:
         """Who is signed in here, and where else they are."""
@@ -190,13 +198,14 @@ class Login:
         sessions = [
             {
                 "sid": each.sid,
-                "since": moment(each.created),
-                "signed_in": moment(each.auth_time),
+                "since": Moment(each.created),
+                "signed_in": Moment(each.auth_time or each.created),
                 "here": each.sid == session.sid,
             }
             for each in self.sessions.of(user, now)
         ]
         return self.server.pages.render(
+            exchange,
             "account",
             username=user.username,
             action=exchange.url("/authorize/logout"),
@@ -210,10 +219,6 @@ class Login:
 def is_recent(session: Session, max_age: int) -> bool:
     """Whether the person is known to have signed in less than `max_age` seconds ago."""
     return session.auth_time is not None and clock.now() - session.auth_time <= max_age
-
-
-def moment(seconds: float | None) -> str:
-    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def settled(query: str, client: Client | None) -> str:

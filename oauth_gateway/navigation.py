@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from .errors import OAuthError
 from .exchange import Answer, Exchange
 from .fetch_metadata import navigates
+from .sentences import Sentence
 
 _PLACE = re.compile(r"/[\x21\x23-\x5b\x5d-\x7e]*\Z")
 MOST_PLACE = 4000  # characters
@@ -24,7 +25,7 @@ def is_navigation(exchange: Exchange) -> bool:
 def refuse_unless_navigation(exchange: Exchange) -> None:
     """Refuse what a script, frame or image asked for, where the browser says so (Fetch Metadata)."""
     if not is_navigation(exchange):
-        raise OAuthError("access_denied", "This page opens in a browser window of its own only.", 403)
+        raise OAuthError("access_denied", Sentence("This page opens in a browser window of its own only."), 403)
 
 
 def is_same_origin(exchange: Exchange) -> bool:
@@ -38,7 +39,12 @@ def is_same_origin(exchange: Exchange) -> bool:
 def refuse_unless_same_origin(exchange: Exchange) -> None:
     """Refuse a form that was not posted from one of our own pages."""
     if not is_same_origin(exchange):
-        raise OAuthError("access_denied", "This form was not sent from this site.", 403)
+        raise OAuthError("access_denied", Sentence("This form was not sent from this site."), 403)
+
+
+def wrong_form() -> OAuthError:
+    """The error for a form whose token is not of this browser."""
+    return OAuthError("invalid_request", Sentence("This page was not meant for this browser, or it is too old."), 403)
 
 
 def see_other(location: str, *headers: tuple[str, str]) -> Answer:

@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from .sentences import Sentence
+
 JUDGED = ("acr", "max_age")  # words with a value
 OWN_WORD = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z", re.ASCII)  # MODULE:NAME
 ALLOWED = (
     "public, optional, token, session, scope=a,b, acr=a,b, max_age=5m, claim:NAME=a,b, or MODULE:NAME of a judge of your own"
 )
 OVERRIDES = ("HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_X_METHOD_OVERRIDE", "HTTP_X_HTTP_METHOD")  # name another method to many apps
+SAFE = frozenset({"GET", "HEAD"})
 LOOK_CLOSER = " words"  # no scope, for it has a blank
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _METHOD = re.compile(r"[A-Z][A-Z-]*\Z")
@@ -81,18 +84,19 @@ class Decision:
     rules: tuple[Rule, ...] = field(default=())
     words: tuple[Word, ...] = ()
     wanted: frozenset[str] = frozenset()
-    grants: str = ""  # the scopes in one text, for the sessions of browsers
+    safe: bool = False  # whether the method changes nothing
+    session: str = ""  # what tells sessions with these scopes from others
     refuse: Callable[..., Any] | None = field(default=None, compare=False, repr=False)  # the guard's answer to a step-up
 
 
-def combine(rules: tuple[Rule, ...]) -> Decision:
-    """What is needed where all of `rules` must allow."""
+def combine(rules: tuple[Rule, ...], *, safe: bool) -> Decision:
+    """What is needed where all of `rules` must allow, by a method that is `safe` or not."""
     access = [rule.access for rule in rules]
     kind = max((each.kind for each in access), key=KINDS.index)
     scopes = frozenset[str]().union(*(each.scopes for each in access))
     words = tuple(dict.fromkeys(word for each in access for word in each.words))
     wanted = scopes | ({LOOK_CLOSER} if words else set())
-    return Decision(kind, scopes, rules, words, wanted, " ".join(sorted(scopes)))
+    return Decision(kind, scopes, rules, words, wanted, safe, " ".join(["", *sorted(scopes)]))
 
 
 def parse_rule(text: str) -> Rule:
@@ -193,20 +197,20 @@ def wsgi_path(path: str) -> str:
 def not_canonical(path: str) -> str | None:
     """Why `path` (PATH_INFO as text) could mean two things to gateway and app, or None where it cannot."""
     if not path.startswith("/"):
-        return "it does not start with /"
+        return Sentence("it does not start with /")
     if "//" in path:
-        return "it has an empty segment"
+        return Sentence("it has an empty segment")
     if "\\" in path:
-        return "it has a backslash"
+        return Sentence("it has a backslash")
     if _CONTROL.search(path):
-        return "it has a control character"
+        return Sentence("it has a control character")
     if "/." in path and _DOT_SEGMENT.search(path):
-        return "it has a dot segment"
+        return Sentence("it has a dot segment")
     if not path.isascii():
         try:
             path.encode("latin-1").decode("utf-8")
         except UnicodeError:
-            return "it is not UTF-8"
+            return Sentence("it is not UTF-8")
     return None
 
 
@@ -238,4 +242,4 @@ class Policy:
                 # what asks for a token on every path decides about the path as it is only, like the default
                 if rule not in rules and rule is not DEFAULT and not rule.is_default:
                     rules.append(rule)
-        return combine(tuple(rules))
+        return combine(tuple(rules), safe=method in SAFE)

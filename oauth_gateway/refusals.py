@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from .cors import Cors
 from .errors import OAuthError, SignInRequired
 from .events import Events
-from .exchange import Answer, Environ, client_address, json_answer, loopback_base
+from .exchange import Answer, Environ, Exchange, client_address, json_answer, loopback_base
 from .pages import Pages
 from .settings import Settings
 
@@ -38,7 +38,8 @@ class Refusals:
         if error.error in _CHALLENGED:
             headers.append(("WWW-Authenticate", challenge(error, self._settings.audience, self._resource_metadata(environ))))
         if prefers_page(environ):
-            page = self._pages.error(OAuthError(error.error or "unauthorized", error.description, error.status))
+            shown = OAuthError(error.error or "unauthorized", error.description, error.status)
+            page = self._pages.error(Exchange(environ, self._settings), shown)
             return Answer(page.status, [*page.headers, *headers], page.body)
         document = {"error": error.error or "unauthorized", "error_description": error.description}
         return json_answer(error.status, document, headers)
@@ -51,7 +52,9 @@ class Refusals:
         self._tell(environ, error.refusal)
         metadata = self._resource_metadata(environ)
         header = ("WWW-Authenticate", challenge(error.refusal, self._settings.audience, metadata))
-        return self._pages.render("form_kept", 401, headers=(vary, header), login_url=error.address)
+        return self._pages.render(
+            Exchange(environ, self._settings), "form_kept", 401, headers=(vary, header), login_url=error.address
+        )
 
     def _tell(self, environ: Environ, error: OAuthError) -> None:
         names = ("client_id", "user_id", "grant_id")

@@ -22,6 +22,7 @@ class AuthorizationRequest(OAuth2Request):  # type: ignore[misc]
         super().__init__(exchange.method, exchange.url(path), headers=exchange.headers)
         self.exchange = exchange
         self.params = parameters
+        exchange.ui_locales = parameters.get("ui_locales", "")
         self.payload = BasicOAuth2Payload(parameters)
         self.decision: Decision | None = None
         self.trusted_uri: str | None = None  # once client and redirect URI were checked

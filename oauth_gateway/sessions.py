@@ -13,6 +13,7 @@ from dataclasses import replace
 from .errors import OAuthError
 from .models import Session, User, digest, public_id
 from .sealing import Sealer, new_number
+from .sentences import Sentence
 from .settings import Settings
 from .store import Ended, Store
 
@@ -57,7 +58,7 @@ class Sessions:
         if current is None or current.password != user.password or current.disabled is not None:
             # changed while this login was verified; a change after this look ends the session itself
             self._store.end_session(now, digest=session.digest)
-            raise OAuthError("access_denied", "The account was changed meanwhile. Please sign in again.", 403)
+            raise OAuthError("access_denied", Sentence("The account was changed meanwhile. Please sign in again."), 403)
         return value, ended
 
     def end(self, cookie: str, now: float) -> Ended | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import authentication, policy, trusted_issuers, values
+from . import authentication, brand, policy, trusted_issuers, values
 from .errors import ConfigurationError
 from .trusted_issuers import TrustedIssuer
 
@@ -246,6 +246,6 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "revocation": values.revocation,
     "cache_size": values.count,
     "templates": values.folder,
-    "brand": values.brand,
+    "brand": brand.checked,
     "events": values.events,
 }

@@ -10,9 +10,10 @@ from .errors import OAuthError
 from .foreign import claim_of
 from .models import Token
 from .policy import JUDGED, Decision, Word
+from .sentences import Sentence
 
 Judge = Callable[[Token, str, dict[str, Any]], Any]  # (token, the word's value, environ) gives True where the request may pass
-DESCRIPTION = "A different or more recent authentication is required."
+DESCRIPTION = Sentence("A different or more recent authentication is required.")
 
 
 def has_acr(token: Token, value: str, environ: dict[str, Any]) -> bool:
@@ -49,7 +50,7 @@ def look_closer(token: Token, decision: Decision, judges: Mapping[str, Judge], e
     if not refused:
         return
     if any(name not in JUDGED for name, _ in refused):
-        refusal = OAuthError("access_denied", "This is not allowed.", 403)
+        refusal = OAuthError("access_denied", Sentence("This is not allowed."), 403)
     else:
         scope = " ".join(sorted(decision.scopes))
         parameters = demands(decision.words)

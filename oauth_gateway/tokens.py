@@ -94,13 +94,14 @@ class Tokens:
         return self._load(header, now)
 
     def of_session(self, cookie: str, scope: str, now: float) -> Token | None:
-        """The living login session behind a cookie's value, or None: as a token of no client, with `scope` and what it implies.
+        """The living login session behind a cookie's value, or None: as a token of no client, with the words of `scope`, which
+        starts with a blank, and what they imply.
 
         It is remembered and forgotten as tokens are. Raises StoreUnavailable where nothing can be said.
         """
         if now >= self._watch_due or monotonic() >= self._watch_by or self._epoch() != self._applied:
             self._follow(now)
-        key = f"session {cookie} {scope}"  # no Authorization header, which starts with its scheme
+        key = cookie + scope  # no Authorization header of a token: these have a blank behind their scheme, the value has none
         token = self._hits.get(key)
         if token is not None and token.expires_at > now:
             return token

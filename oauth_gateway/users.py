@@ -24,6 +24,7 @@ from .events import Events
 from .forks import reset_in_children
 from .models import User
 from .sealing import Sealer
+from .sentences import Counted, Sentence
 from .store import Store
 from .values import RESERVED_CLAIMS
 
@@ -89,7 +90,7 @@ class Users:
         """
         if isinstance(who, User):
             if who.disabled is not None:
-                raise OAuthError("access_denied", "This account is disabled.")
+                raise OAuthError("access_denied", Sentence("This account is disabled."))
             return who
         if isinstance(who, Mapping):
             who = who["name"]
@@ -105,7 +106,7 @@ class Users:
             raise ValueError("gave a name that is not 1 to 255 visible characters")
         user = self._store.user_named(source, normalise(name))
         if user is not None and user.disabled is not None:
-            raise OAuthError("access_denied", "This account is disabled.", 403)
+            raise OAuthError("access_denied", Sentence("This account is disabled."), 403)
         return user or User("", name.strip(), source)
 
     def enrol(self, user: User, now: float) -> User:
@@ -116,7 +117,7 @@ class Users:
             self._store.add_user(replace(user, user_id=secrets.token_urlsafe(16), created=now), name)
             known = self._store.user_named(user.source, name)  # which may be another's, who was faster
         if known is None or known.disabled is not None:
-            raise OAuthError("access_denied", "This account is disabled.")
+            raise OAuthError("access_denied", Sentence("This account is disabled."))
         return known if known.claims == user.claims else self.set_claims(known, user.claims, now)
 
     def set_password(self, user: User, password: str, now: float) -> None:
@@ -163,7 +164,11 @@ class Users:
             self._events.emit("login.throttled", address=address)
             raise OAuthError(
                 "slow_down",
-                f"Too many attempts. Please try again in {math.ceil(wait / 60)} minutes.",
+                Counted(
+                    "Too many attempts. Please try again in %(number)s minute.",
+                    "Too many attempts. Please try again in %(number)s minutes.",
+                    math.ceil(wait / 60),
+                ),
                 429,
                 headers=(("Retry-After", str(wait)),),
             )
@@ -181,7 +186,7 @@ class Users:
         if not self._turns.acquire(timeout=HASH_PATIENCE):
             raise OAuthError(
                 "temporarily_unavailable",
-                "Too many people are signing in at once. Please try again.",
+                Sentence("Too many people are signing in at once. Please try again."),
                 503,
                 headers=(("Retry-After", "5"),),
             )

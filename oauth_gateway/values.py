@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from . import policy
 from .jose import ALGORITHMS
+from .sentences import TAG, Worded
 
 DEFAULT_FEATURES = (
     "authorization_code",
@@ -229,11 +230,21 @@ def named_callable(value: Any) -> Any:
 
 
 def scopes(value: Any) -> dict[str, str]:
+    if isinstance(value, Mapping):
+        value = {name: worded(text) if isinstance(text, Mapping) else text for name, text in value.items()}
     found = mapping(value) if isinstance(value, (str, Mapping)) else dict.fromkeys(lines(value), "")
     for name in found:
         if not SCOPE.match(name):
             raise ValueError(f"{name!r} is not a scope: visible ASCII without blanks, quotes and backslashes")
     return found
+
+
+def worded(value: Any) -> Worded:
+    """A text in several languages, by tag; the English one, else the first, is for all others."""
+    texts = mapping(value)
+    if not texts or not all(TAG.fullmatch(tag) for tag in texts):
+        raise ValueError('a description must be text, or texts by language such as {en = "Read", de = "Lesen"}')
+    return Worded(texts.get("en", next(iter(texts.values()))), texts)
 
 
 def default_scope(value: Any) -> str:
@@ -286,15 +297,3 @@ def folder(value: Any) -> str:
     if not path.is_dir():
         raise ValueError("must be an existing folder")
     return str(path)
-
-
-def brand(value: Any) -> dict[str, str]:
-    brand = {"name": value} if isinstance(value, str) and ": " not in value else mapping(value)
-    unknown = sorted(set(brand) - {"name", "colour", "logo"})
-    if unknown:
-        raise ValueError(f"{unknown[0]!r} is unknown; allowed are name, colour and logo")
-    if "colour" in brand and not re.fullmatch(r"#[0-9a-fA-F]{6}", brand["colour"]):
-        raise ValueError("colour must be written as #rrggbb")
-    if "logo" in brand and not Path(brand["logo"]).is_file():
-        raise ValueError("logo must be the path of a PNG, JPEG or SVG file")
-    return brand

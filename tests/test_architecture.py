@@ -7,8 +7,10 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "oauth_gateway"
 FLOORS = [
-    {"errors", "clock", "redirects", "jose", "forks"},
+    {"sentences", "errors", "clock", "cookies", "redirects", "jose", "forks"},
     {
+        "languages",
+        "brand",
         "issuer_profiles",
         "trusted_issuers",
         "fetch",
@@ -59,6 +61,7 @@ FLOORS = [
 ]
 # on one floor, in one direction
 SAME_FLOOR = {
+    ("errors", "sentences"),
     ("models", "redirects"),
     ("values", "policy"),
     ("settings", "policy"),
@@ -70,6 +73,8 @@ SAME_FLOOR = {
     ("settings", "authentication"),
     ("authentication", "values"),
     ("settings", "values"),
+    ("settings", "brand"),
+    ("brand", "values"),
     ("scopes", "models"),
     ("scopes", "settings"),
     ("users", "events"),

@@ -116,7 +116,7 @@ def test_people_sign_in_to_the_app_and_come_back_to_consent(chromium: Any, shop:
     assert window.current_url.startswith(f"{shop.base}/login?next=/authorize/login")
     sign_in_to_the_shop(window, field)
     until(window, "Holiday Photos asks for access")
-    assert "Signed in as ann" in window.find_element(By.TAG_NAME, "footer").text
+    until(window, "Signed in as ann")
     picture(window, f"consent-{field}")
     decide(window, "allow")
     until(window, "Not Found")

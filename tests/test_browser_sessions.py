@@ -67,7 +67,10 @@ def test_a_browser_is_led_to_the_login_page_and_comes_back_to_where_it_was(shop:
     back = browser.open(f"{shop.prefix}/authorize/login", form)
     assert back.status_code == 303 and back.location == "https://api.example.com/shop/caf%C3%A9;a=1/x?q=1&r=%2F.."
     assert browser.open(back.location, **NAVIGATION).text == "app"
-    assert browser.open(answer.location).location == back.location, "signed in already"
+    page = browser.open(answer.location)
+    assert page.status_code == 200 and 'href="/shop/caf%C3%A9;a=1/x?q=1&amp;r=%2F.."' in page.text, (
+        "signed in already: no circle"
+    )
 
 
 @pytest.mark.parametrize(
@@ -281,7 +284,7 @@ def test_no_next_leads_to_another_place(shop: World, ann: Browser, target: str) 
     "target", ["/%2f/evil.test", "/%5cevil.test", "/.//evil.test", "/x//evil.test", "/@evil.test", "/x?u=//evil"]
 )
 def test_odd_paths_stay_on_our_origin(shop: World, ann: Browser, target: str) -> None:
-    answer = ann.open(f"{shop.prefix}/authorize/login?next={target.replace('%', '%25').replace('?', '%3F')}")
+    answer = shop.log_in(shop.browser(), next=target)
     assert answer.location == f"https://api.example.com{target}"
 
 

@@ -61,7 +61,7 @@ def test_who_is_signed_in_at_the_app_gets_a_consent_page_and_a_code(outside: Wor
     again = browser.open(back)
     assert again.status_code == 303 and again.location.startswith("https://api.example.com/authorize?")
     page = browser.open(again.location)
-    assert "Signed in as <strong>Ann</strong>" in page.text
+    assert "Signed in as <strong><bdi>Ann</bdi></strong>" in page.text
     assert outside.gateway.store.user_named("application", "ann") is None, "a row comes with the first consent"
     answer = browser.open("/authorize", {**hidden(page), "decision": "allow"})
     tokens = outside.redeem(query_of(answer.location)["code"]).json
@@ -327,7 +327,7 @@ def test_somebody_else_signs_in_as_who_they_are(outside: World, who: Who) -> Non
     there = browser.open("/authorize/logout", leave)
     assert there.status_code == 200 and "/login?next=/authorize/login" in there.text and "prompt=login" in there.text
     choose = browser.open(outside.authorize_url(prompt="select_account"))
-    assert "Continue as <strong>ann" in choose.text
+    assert "Continue as <strong><bdi>ann" in choose.text
     assert "Sign out there" in browser.open("/authorize/logout").text
 
 
@@ -381,7 +381,7 @@ def test_remote_user_is_believed_for_signing_in_and_for_nothing_else(server_know
     """A017-A020"""
     world = server_knows
     page = ask(world, world.authorize_url(), "é".encode().decode("latin-1"))
-    assert "Signed in as <strong>é</strong>" in page.text
+    assert "Signed in as <strong><bdi>é</bdi></strong>" in page.text
     cookie = page.headers["Set-Cookie"].partition(";")[0]
     same = {"Origin": world.base, "Sec-Fetch-Site": "same-origin", "Cookie": cookie}
     form = {**hidden(page), "decision": "allow"}
@@ -404,7 +404,7 @@ def test_no_header_is_remote_user(server_knows: World, header: str) -> None:
     page = ask(server_knows, server_knows.authorize_url(), None, **{header: "admin"})
     assert page.status_code == 403 and "does not say who you are" in page.text and "admin" not in page.text
     page = ask(server_knows, server_knows.authorize_url(), "ann", **{header: "admin"})
-    assert "Signed in as <strong>ann</strong>" in page.text
+    assert "Signed in as <strong><bdi>ann</bdi></strong>" in page.text
 
 
 def test_remote_user_that_is_not_text_and_requests_for_a_new_login(

@@ -155,7 +155,7 @@ def test_without_a_hint_the_person_is_asked(party: World) -> None:
     assert "You are signed out" in done.text and not is_signed_in(party, browser)
     browser, _ = signed_in(party)
     page = log_out(party, browser, client_id=party.confidential.client_id, post_logout_redirect_uri=AFTER, state="s")
-    assert "<strong>Shop</strong> asks" in page.text
+    assert "<strong><bdi>Shop</bdi></strong> asks" in page.text
     assert confirm(party, browser, page).location == f"{AFTER}?state=s"
 
 

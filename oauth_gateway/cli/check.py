@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from jinja2 import Environment, FileSystemLoader, TemplateError
 
+from .. import brand
 from ..authentication import REMOTE_USER
 from ..deployment import file_of, open_deployment
 from ..errors import ConfigurationError, StoreUnavailable
@@ -59,6 +60,8 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield from _check_templates(settings)
     try:
         Pages(settings)
+        if "colour" in settings.brand:
+            yield from (("warning", "brand", text) for text in brand.advice(settings.brand["colour"]))
     except ConfigurationError as error:
         yield "error", "pages", str(error)
     try:

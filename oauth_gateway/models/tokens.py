@@ -9,10 +9,11 @@ from authlib.oauth2.rfc6749 import AuthorizationCodeMixin, TokenMixin
 
 from .. import clock
 from ..errors import StepUpRequired
+from ..sentences import Sentence
 from .client import Client
 from .people import User
 
-LACKS_SCOPE = "The token lacks a scope that is needed here."
+LACKS_SCOPE = Sentence("The token lacks a scope that is needed here.")
 NOTHING: dict[str, Any] = {}
 
 
