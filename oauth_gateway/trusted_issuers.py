@@ -62,7 +62,7 @@ def trusted_issuers(value: Any) -> tuple[TrustedIssuer, ...]:
         items = [items]
     if not isinstance(items, (list, tuple)):
         raise ValueError("must be a list of tables, or text with one issuer a line: issuer=https://… audience=…")
-    entries = tuple(item if isinstance(item, TrustedIssuer) else _entry(_table(item)) for item in items)
+    entries = tuple(_entry(_table(item)) for item in items)
     names = [entry.issuer for entry in entries]
     for name in names:
         if names.count(name) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import subprocess
 import threading
@@ -23,7 +24,7 @@ from oauth_gateway.foreign import refreshed
 from .conftest import RecordingApp
 from .issuers import AUDIENCE, gate
 from .oracle.run import HERE
-from .test_command_line import free_port
+from .test_command_line import free_port, running
 from .test_foreign_clients import needs_node
 from .test_foreign_jwts import call
 
@@ -123,6 +124,38 @@ def test_keys_rotate_under_load_and_no_good_token_is_refused(node: Node, monkeyp
     assert set(answers) == {200} and len(answers) > 100
 
 
+WORKERS = {"threads": ["-k", "gthread"], "greenlets": ["-k", "gevent"]}
+
+
+@pytest.mark.parametrize("kind", WORKERS)
+def test_preloaded_workers_read_the_keys_themselves(kind: str, node: Node, tmp_path: Path) -> None:
+    """`serve` with `server = false` makes no file, and what was made before the fork does not stop its children"""
+    (tmp_path / "thing.py").write_text(
+        "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'app']\n"
+    )
+    entries = f'issuer = "{node.name}"\nprivate_networks = "127.0.0.0/8"\naudience = "{AUDIENCE}"\n'
+    port = free_port()
+    settings = (
+        f'[oauth_gateway]\nserver = false\nresource = "http://127.0.0.1:{port}"\n[[oauth_gateway.trusted_issuers]]\n{entries}'
+    )
+    (tmp_path / "oauth_gateway.toml").write_text(settings)
+    bind = ["--bind", f"127.0.0.1:{port}", "--workers", "2", "--", "--preload", *WORKERS[kind]]
+    command = ["oauth_gateway.cli", "serve", "thing:app", *bind]
+    with running(command, port, tmp_path):
+        good, bad = node.machine(), node.machine(OPAQUE)
+        for _ in range(6):
+            assert status(port, good) == 200 and status(port, bad) == 401 and status(port, good + "A") == 401
+    assert {path.name for path in tmp_path.iterdir()} <= {"thing.py", "oauth_gateway.toml", "__pycache__", f"server-{port}.log"}
+
+
+def status(port: int, token: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/thing", headers={"Authorization": f"Bearer {token}"})
+    found = connection.getresponse().status
+    connection.close()
+    return found
+
+
 class Quiet(WSGIRequestHandler):
     def log_message(self, *_: Any) -> None:
         """Nothing on standard error."""
@@ -173,6 +206,19 @@ def test_a_second_gateway_is_the_issuer_of_a_first(second: tuple[str, OAuthGatew
         urllib.request.build_opener(urllib.request.ProxyHandler({})).open(ask_nothing, timeout=10).close()
         fresh, reached = gate(trusted)
         assert call(fresh, text).status_code == 401 and not reached.calls
+
+
+def test_no_other_jwt_of_a_second_gateway_is_an_access_token(second: tuple[str, OAuthGateway]) -> None:
+    """A064, R164: signed by the same keys, for the same audience, and alive"""
+    name, issuing = second
+    now = time.time()
+    claims = {"iss": name, "aud": AUDIENCE, "sub": "u", "client_id": "c", "iat": int(now), "exp": int(now) + 60, "jti": "j"}
+    gateway, app = gate({"issuer": name, "private_networks": "127.0.0.0/8"})
+    others = "JWT logout+jwt dpop+jwt oauth-authz-req+jwt token-introspection+jwt client-authentication+jwt secevent+jwt"
+    for typ in others.split():
+        assert call(gateway, issuing.server.keys.sign("RS256", typ, claims, now)).status_code == 401, typ
+    assert not app.calls
+    assert call(gateway, issuing.server.keys.sign("RS256", "at+jwt", claims, now)).status_code == 200
 
 
 def test_a_gateway_beside_its_own_server_takes_no_others_tokens_by_our_prefix(second: tuple[str, OAuthGateway]) -> None:
