@@ -66,7 +66,9 @@ class _Failure(NamedTuple):
 class Fetcher:
     """Follows URLs; a gateway has one.
 
-    `allowed` are networks that are reached although they are not public. `tls` and `resolve` are for tests: the system's
+    `allowed` are networks that are reached although they are not public; a URL that failed is left alone for at most
+    `longest_pause`. `discreet` keeps a failure's time from telling a stranger what is there; an operator's own addresses need
+    no such delay. `tls` and `resolve` are for tests: the system's
     certificate authorities and resolver where they are None. Proxies of the environment are not used.
     """
 
@@ -76,12 +78,14 @@ class Fetcher:
         *,
         deadline: float = DEADLINE_SECONDS,
         longest_pause: float = LONGEST_PAUSE,
+        discreet: bool = True,
         tls: ssl.SSLContext | None = None,
         resolve: Resolver | None = None,
     ) -> None:
         self._allowed = tuple(allowed)
         self._deadline = deadline
         self._longest_pause = longest_pause
+        self._discreet = discreet
         self._tls = tls
         self._resolve = resolve
         self.reset()
@@ -159,7 +163,8 @@ class Fetcher:
             flight.error = None
         except FetchError as error:
             flight.error = error
-            self._blur(began)
+            if self._discreet:
+                self._blur(began)
         finally:
             with self._lock:
                 self._flights.pop(key, None)

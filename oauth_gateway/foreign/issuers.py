@@ -35,7 +35,7 @@ class Issuer:
     def __init__(self, entry: TrustedIssuer, audience: str) -> None:
         self.entry = entry
         self._audience = audience
-        documents = Fetcher(entry.private_networks, longest_pause=LONGEST_PAUSE)
+        documents = Fetcher(entry.private_networks, longest_pause=LONGEST_PAUSE, discreet=False)
         questions = Fetcher(entry.private_networks, deadline=PATIENCE)  # apart: a server that hangs must not stop the others
         metadata = IssuerMetadata(entry, documents)
         self._keys = IssuerKeys(entry, documents, metadata) if "jwt" in entry.tokens else None
