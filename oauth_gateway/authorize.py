@@ -25,7 +25,6 @@ from .login import MOST_QUERY, Login
 from .models import Client, Session, User
 from .navigation import is_navigation, is_same_origin, refuse_unless_navigation, refuse_unless_same_origin, wrong_form
 from .request import AuthorizationRequest
-from .scopes import claim_sentence
 from .sealing import new_number
 from .sentences import Sentence
 from .server import AuthorizationServer
@@ -143,10 +142,6 @@ class Authorization:
             "made": clock.now(),
         }
         sealed = self.server.sealer.seal("transaction", json.dumps(transaction).encode(), cookie)
-        every, granted = self.server.scopes.every, (request.scope or "").split()
-        ordered = [scope for scope in every if scope in granted] + [scope for scope in granted if scope not in every]
-        scopes = [{"name": scope, "description": every.get(scope, "")} for scope in ordered]
-        claims = [{"name": claim, "description": claim_sentence(claim)} for claim in sorted(request.claims)]
         return self.server.pages.render(
             exchange,
             "consent",
@@ -155,7 +150,7 @@ class Authorization:
             client_uri=request.client.metadata.get("client_uri", ""),
             redirect_host=_host(grant.redirect_uri),
             on_device=redirects.is_on_device(grant.redirect_uri),
-            scopes=[*scopes, *claims],
+            scopes=self.server.scopes.described(request.agreement.split()),
             username=user.username,
             action=exchange.url("/authorize"),
             csrf=self.login.sessions.form_token(cookie, "consent"),
@@ -233,11 +228,13 @@ def install(server: AuthorizationServer) -> None:
     endpoint = Authorization(server)
     server.check(check_parameters)
     server.check(lambda request, client: server.check_resource(request))
+    mine = account.Account(server, endpoint.login)
     for path, handler, member in (
         (PATH, endpoint.authorize, "authorization_endpoint"),
         ("/authorize/login", endpoint.login.login, None),
         (logout.PATH, endpoint.logout, None),
-        (account.PATH, account.Account(server, endpoint.login).account, None),
+        (account.PATH, mine.account, None),
+        (account.PASSWORD, mine.password, None),
     ):
         server.endpoint(path, handler, member, methods="GET HEAD POST", people=True)
     server.metadata(

@@ -53,7 +53,7 @@ def issue_code(
         server.after_write(now)
         _tell_what_was_issued(server, request, grant, tokens)
     elif outcome is Outcome.GONE:
-        raise OAuthError("login_required", "The person signed out meanwhile.")
+        raise OAuthError("login_required", "The person signed out, or took the access back, meanwhile.")
     else:
         known = server.store.code(credential.number, credential.digest)
         lost = [new for new in tokens if server.store.token(new.number, new.digest)[0] is None]  # a JWT cannot be made again

@@ -81,8 +81,6 @@ def open_deployment(
     `look_only` makes and records nothing; without `makes` there must be a database already; `patient` takes one that does not
     answer, and looks at it when it does. Nothing stays open: who forks after this shares no connection with the children.
     """
-            "server = false: this is a gate for others' tokens, without clients, people, keys or a database"
-        )
     store = store_of(settings)
 
     def place() -> None:
@@ -137,6 +135,8 @@ def store_of(settings: Settings) -> Store:
     """The store that `database` names or is; raises ConfigurationError where there is none to have."""
     if not settings.server:
         raise ConfigurationError(
+            "server = false: this is a gate for others' tokens, without clients, people, keys or a database"
+        )
     if not isinstance(settings.database, str):
         store: Store = settings.database
     elif NAMED.fullmatch(settings.database):

@@ -145,7 +145,7 @@ class ExternalLogin(Login):
                 return self.away(exchange, query)
             return self._nobody(exchange, query, Sentence("You are not signed in yet."))
         if not query:
-            return self.account_page(exchange, *signed_in)
+            return see_other(exchange.url("/authorize/account"))
         return self.start(exchange, query) if since is None else self._go_on(exchange, query, since, *signed_in)
 
     def _returned(self, exchange: Exchange) -> tuple[str, int | None]:

@@ -7,12 +7,13 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from . import clock, params, redirects
+from .devices import device_of
 from .errors import OAuthError
 from .exchange import Answer, Exchange
 from .models import Client, Session, User
 from .navigation import place, refuse_unless_navigation, refuse_unless_same_origin, see_other, to_place
 from .request import AuthorizationRequest
-from .sentences import Moment, Sentence
+from .sentences import Sentence
 from .server import AuthorizationServer
 from .sessions import Sessions, new_value, read_cookie, set_cookie
 from .store import Ended
@@ -102,7 +103,7 @@ class Login:
                 exchange, following or "", message=Sentence("Please sign in again to go on."), name=signed_in[1].username
             )
         if following in (None, urlsplit(exchange.url("/authorize/login")).path):
-            return self.account_page(exchange, *signed_in)
+            return see_other(exchange.url("/authorize/account"))
         # not by itself: whoever is signed in here and not there, as with a cookie for that path only, would be sent in a circle
         return self.server.pages.render(exchange, "go_on", username=signed_in[1].username, going_on=following)
 
@@ -124,7 +125,7 @@ class Login:
             )
         if user is None:
             return self.page(exchange, following, message=Sentence("Name or password is not right."), name=name, status=400)
-        value, ended = self.sessions.start(user, cookie, now)
+        value, ended = self.sessions.start(user, cookie, now, device_of(exchange.environ.get("HTTP_USER_AGENT", "")))
         if ended is not None:
             self.server.events.emit("session.ended", user_id=ended.session.user_id, address=exchange.address)
             self.server.jobs.hint()
@@ -175,6 +176,12 @@ class Login:
         except OAuthError:
             return None  # /authorize will say so after the login
 
+    def end_others(self, exchange: Exchange, session: Session, user: User) -> None:
+        """Sign the person out everywhere but at this browser."""
+        for _ in range(self.sessions.end_others(user, session.sid, clock.now())):
+            self.server.events.emit("session.ended", user_id=user.user_id, address=exchange.address)
+        self.server.jobs.hint()
+
     def past_parties(self, exchange: Exchange, ended: Ended | None, answer: Answer, last: str = "") -> Answer:
         """The answer, or a page that tells the relying parties of a session that has ended, within the browser, and goes on
         where the answer leads, or to `last` (OpenID Connect Front-Channel Logout section 3).
@@ -191,29 +198,6 @@ class Login:
             return answer
         cookies = tuple(header for header in answer.headers if header[0] == "Set-Cookie")
         return self.server.pages.render(exchange, "signing_out", headers=cookies, frames=frames, goes_to=goes_to)
-
-    def account_page(self, exchange: Exchange, session: Session, user: User) -> Answer:
-        """Who is signed in here, and where else they are."""
-        cookie, now = self.cookie(exchange) or "", clock.now()
-        sessions = [
-            {
-                "sid": each.sid,
-                "since": Moment(each.created),
-                "signed_in": Moment(each.auth_time or each.created),
-                "here": each.sid == session.sid,
-            }
-            for each in self.sessions.of(user, now)
-        ]
-        return self.server.pages.render(
-            exchange,
-            "account",
-            username=user.username,
-            action=exchange.url("/authorize/logout"),
-            csrf=self.sessions.form_token(cookie, "logout"),
-            sessions=sessions,
-            session_action=exchange.url("/authorize/account"),
-            session_csrf=self.sessions.form_token(cookie, "account"),
-        )
 
 
 def is_recent(session: Session, max_age: int) -> bool:

@@ -120,6 +120,9 @@ class Logout:
         if not self.login.sessions.form_is_ours(self.login.cookie(exchange), "logout", form["csrf"]):
             raise wrong_form()
         wanted = self._wanted(exchange, params.parse(form.get("request", "")))
+        signed_in = self.login.signed_in(exchange)
+        if signed_in is not None and "everywhere" in form:
+            self.login.end_others(exchange, *signed_in)
         return self._end(exchange, wanted, form.get("next", ""))
 
     def _end(self, exchange: Exchange, wanted: Wanted, following: str = "") -> Answer:

@@ -83,7 +83,7 @@ class Pages:
         `leads_to` is a source expression to which its form's answer may redirect, `frames` are addresses that it shows to the
         browser.
         """
-        body = self._render(exchange, name, context | {"frames": frames})
+        body = self._render(exchange, name, context | ({"frames": frames} if frames else {}))
         policy = f"{self._policy}; frame-ancestors 'none'; form-action 'self' {leads_to}".strip()
         if frames:
             policy += f"; frame-src {' '.join(sorted({form_action_source(uri) for uri in frames}))}; {_script_source(GO_ON)}"

@@ -10,6 +10,7 @@ from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 from .errors import OAuthError
 from .exchange import Exchange
 from .params import Params
+from .scopes import CLAIM
 
 if TYPE_CHECKING:
     from .decision import Decision
@@ -51,7 +52,7 @@ class AuthorizationRequest(OAuth2Request):  # type: ignore[misc]
     @property
     def agreement(self) -> str:
         """All that a person has to agree to: the scope, and claims that are wanted by name."""
-        return " ".join([*(self.scope or "").split(), *(f"claim:{name}" for name in sorted(self.claims))])
+        return " ".join([*(self.scope or "").split(), *(f"{CLAIM}{name}" for name in sorted(self.claims))])
 
     @property
     def args(self) -> Params:

@@ -43,6 +43,7 @@ CLAIMS = {  # the standard ones that a request may name by themselves (section 5
     "address": Sentence("See your postal address"),
     "updated_at": Sentence("See when your profile was last changed"),
 }
+CLAIM = "claim:"  # before the name of a claim, among scopes
 SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*\Z")
 
 
@@ -60,6 +61,16 @@ class ScopePolicy:
     def every(self) -> dict[str, str]:
         """All scopes with their descriptions."""
         return {**self.identity, **self._settings.scopes}
+
+    def described(self, words: Iterable[str]) -> list[dict[str, str]]:
+        """The `name` and the `description`, empty where there is none, of each scope in the order of the settings, and then of
+        each `claim:NAME`, as `AuthorizationRequest.agreement` has them.
+        """
+        every, given = self.every, set(words)
+        claims = {word: word.removeprefix(CLAIM) for word in sorted(given) if word.startswith(CLAIM)}
+        ordered = [scope for scope in every if scope in given] + sorted(given - every.keys() - claims.keys())
+        scopes = [{"name": scope, "description": every.get(scope, "")} for scope in ordered]
+        return [*scopes, *({"name": claim, "description": claim_sentence(claim)} for claim in claims.values())]
 
     def effective(self, scopes: Iterable[str]) -> frozenset[str]:
         """The scopes with all that they imply."""

@@ -12,7 +12,8 @@ import re
 import secrets
 import threading
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -31,7 +32,7 @@ from .values import RESERVED_CLAIMS
 SOURCE = "builtin"
 APPLICATION = "application"  # it calls the server itself, or is asked through `authenticate`, and says who is signed in
 SOURCES = (SOURCE, "remote_user", APPLICATION)
-MOST_PASSWORD_BYTES = 1024
+LEAST_PASSWORD, MOST_PASSWORD_BYTES = 8, 1024  # characters, bytes
 WINDOW = 15 * 60  # seconds
 PER_ADDRESS = 10  # failures for a name from one address in the window
 PER_NAME = 100  # failures for a name from everywhere
@@ -125,6 +126,25 @@ class Users:
         self._store.update_user(replace(user, password=self.hash(password)), now, revoke=True)
         self._events.emit("user.password_changed", user_id=user.user_id)
 
+    def change_password(
+        self, user: User, current: str, password: str, address: str, now: float, *, keeping: str | None = None
+    ) -> bool:
+        """Replace the password by its owner, who knows the current one: False where it is another. Ends the person's sessions
+        but for the one named `keeping`.
+
+        Guesses count as those at the sign-in page do. Raises OAuthError where guessing is suspected, and where the account was
+        changed while this one was verified: neither a password nor a disabled account comes back so.
+        """
+        known = self.log_in(user.username, current, address, now)
+        if known is None or known.user_id != user.user_id:
+            return False
+        with self._turn():
+            changed = replace(known, password=self.hash(password))
+        if not self._store.update_user(changed, now, revoke=True, known=known, keeping=keeping):
+            raise OAuthError("invalid_request", Sentence("The account was changed meanwhile. Please try again."), 409)
+        self._events.emit("user.password_changed", user_id=user.user_id, address=address)
+        return True
+
     def set_claims(self, user: User, claims: dict[str, Any], now: float) -> User:
         """Replace what OpenID clients may learn of the person; raises ConfigurationError for names that are not."""
         try:
@@ -145,10 +165,11 @@ class Users:
         self._events.emit("user.deleted", user_id=user.user_id)
 
     def hash(self, password: str) -> str:
-        raw = unicodedata.normalize("NFKC", password).encode()
-        if not len(password) >= 8 or len(raw) > MOST_PASSWORD_BYTES:
-            raise ConfigurationError(f"password: must have at least 8 characters and at most {MOST_PASSWORD_BYTES} bytes")
-        return self._hasher.hash(raw)
+        if not is_password(password):
+            raise ConfigurationError(
+                f"password: must have at least {LEAST_PASSWORD} characters and at most {MOST_PASSWORD_BYTES} bytes"
+            )
+        return self._hasher.hash(_bytes_of(password))
 
     def log_in(self, username: str, password: str, address: str, now: float) -> User | None:
         """The person, or None for a wrong name or password; raises OAuthError 429 where guessing is suspected."""
@@ -182,15 +203,8 @@ class Users:
         return user
 
     def _verify(self, user: User | None, password: str) -> bool:
-        raw = unicodedata.normalize("NFKC", password).encode("utf-8", "replace")[: MOST_PASSWORD_BYTES + 1]
-        if not self._turns.acquire(timeout=HASH_PATIENCE):
-            raise OAuthError(
-                "temporarily_unavailable",
-                Sentence("Too many people are signing in at once. Please try again."),
-                503,
-                headers=(("Retry-After", "5"),),
-            )
-        try:
+        raw = _bytes_of(password)[: MOST_PASSWORD_BYTES + 1]
+        with self._turn():
             if self._nobody is None:
                 self._nobody = self._hasher.hash(secrets.token_bytes(16))
             stored = user.password if user and user.password else self._nobody
@@ -199,8 +213,31 @@ class Users:
             except (VerificationError, InvalidHashError):
                 return False
             return same and user is not None and len(raw) <= MOST_PASSWORD_BYTES
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Within it a password may be hashed; raises OAuthError 503 where too many others are."""
+        turns = self._turns
+        if not turns.acquire(timeout=HASH_PATIENCE):
+            raise OAuthError(
+                "temporarily_unavailable",
+                Sentence("Too many people are signing in at once. Please try again."),
+                503,
+                headers=(("Retry-After", "5"),),
+            )
+        try:
+            yield
         finally:
-            self._turns.release()
+            turns.release()
+
+
+def is_password(text: str) -> bool:
+    """Whether it will do as a new password."""
+    return len(text) >= LEAST_PASSWORD and len(_bytes_of(text)) <= MOST_PASSWORD_BYTES
+
+
+def _bytes_of(password: str) -> bytes:
+    return unicodedata.normalize("NFKC", password).encode("utf-8", "replace")
 
 
 def is_name(username: str) -> bool:

@@ -27,6 +27,7 @@ FLOORS = [
     {"store", "remembered", "foreign"},
     {"events", "tokens", "users", "sessions", "deployment", "keys", "own_keys", "jwt_access_tokens", "claims", "jobs"},
     {
+        "devices",
         "exchange",
         "request",
         "authlib_errors",

@@ -20,7 +20,9 @@ pytest.importorskip("selenium.webdriver")
 from selenium.webdriver.common.by import By
 
 from .test_browser import chromium, decide, picture, until  # noqa: F401
+from .test_browser_pages import AXE, violations
 from .test_command_line import ROOT, fetch, free_port, run, running
+from .test_foreign_clients import needs_node
 
 DJANGO = """
 from django.core.management import call_command
@@ -29,6 +31,13 @@ call_command("migrate", verbosity=0)
 from django.contrib.auth.models import User
 User.objects.create_user("ann", "ann@example.com", "correct horse battery")
 """
+
+
+def accessible(window: Any, name: str) -> None:
+    """The page has no violation of axe-core's rules; a picture of it is kept."""
+    needs_node(AXE)
+    picture(window, name)
+    assert violations(window) == []
 
 
 class Shop:
@@ -160,7 +169,9 @@ def test_a_proxy_says_who_people_are_and_nobody_else_can(chromium: Any, shop: Sh
     headers(Remote_User="ann", X_Remote_User="ann", X_Proxy_User="ann", X_Proxy_Secret="wrong")
     window.get(shop.url(scope="read"))
     until(window, "does not say who you are")
-    picture(window, "sign-in-elsewhere")
+    accessible(window, "sign-in-elsewhere")
+    window.get(f"{shop.base}/authorize/logout")
+    accessible(window, "sign-out-there")
     headers(X_Proxy_User="ann", X_Proxy_Secret="for the example only", X_Remote_User="admin")
     window.get(shop.url(scope="read"))
     until(window, "Signed in as ann")

@@ -10,7 +10,7 @@ from wsgiref.simple_server import make_server
 
 import pytest
 
-from oauth_gateway import OAuthGateway
+from oauth_gateway import OAuthGateway, clock
 from oauth_gateway.clients import Clients
 
 from .conftest import CHALLENGE, PASSWORD, VERIFIER, send
@@ -156,11 +156,11 @@ def test_signing_out_is_asked_about_and_sessions_are_listed(chromium: Any, site:
     value = site.gateway.server.users.named("ann")
     from oauth_gateway.sessions import Sessions
 
-    Sessions(site.gateway.settings, site.gateway.store, site.gateway.server.sealer).start(value, None, 1_790_000_000.0)
+    Sessions(site.gateway.settings, site.gateway.store, site.gateway.server.sealer).start(value, None, clock.now())
     window.get(f"{site.base}/authorize/account")
     until(window, "Another browser")
     picture(window, "account-sessions")
-    window.find_element(By.CSS_SELECTOR, "button.link").click()
+    window.find_element(By.CSS_SELECTOR, "button[aria-label^='Sign out there: Another browser']").click()
     for _ in range(100):
         if "Another browser" not in window.page_source:
             break

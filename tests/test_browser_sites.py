@@ -20,6 +20,9 @@ pytest.importorskip("selenium.webdriver")
 from selenium.webdriver.common.by import By
 
 from .test_browser import Quiet, Server, chromium, log_in, picture, until  # noqa: F401
+from .test_browser_pages import AXE, look, overflow, violations
+from .test_browser_pages import picture as keep
+from .test_foreign_clients import needs_node
 
 ROUTES = [
     "GET,HEAD /public/** public",
@@ -252,3 +255,37 @@ def test_no_next_leads_a_browser_elsewhere(chromium: Any, site: Site, target: st
         threading.Event().wait(0.05)
     assert window.current_url.startswith(f"{site.base}/"), window.current_url
     assert window.title != "evil"
+
+
+@pytest.mark.parametrize("tag", ["en", "ar"])
+def test_the_pages_on_these_roads_are_accessible(chromium: Any, site: Site, tag: str) -> None:  # noqa: F811
+    """Pictures are kept, by day, by night and as a phone shows them"""
+    needs_node(AXE)
+    window, suffix = chromium, "" if tag == "en" else "-rtl"
+    agent = window.execute_script("return navigator.userAgent")
+    window.execute_cdp_cmd("Network.setUserAgentOverride", {"userAgent": agent, "acceptLanguage": tag})
+
+    def looked_at(page: str) -> None:
+        assert window.find_element(By.TAG_NAME, "html").get_attribute("lang") == tag
+        for name, scheme, width in (("light", "light", 1000), ("dark", "dark", 1000), ("phone", "light", 390)):
+            look(window, scheme, width)
+            keep(window, f"{page}{suffix}-{name}")
+            assert violations(window) == [] and overflow(window) == 0, f"{page} {name}"
+        look(window)
+
+    window.get(f"{site.base}/shop/")
+    log_in(window)
+    until(window, "Welcome to the shop, ann")
+    window.get(f"{site.base}/authorize/login?next=/shop/&max_age=0")
+    looked_at("sign-in-again")
+    window.get(f"{site.base}/authorize/login?next=/shop/")
+    looked_at("go-on")
+    window.find_element(By.CSS_SELECTOR, "main a").click()
+    until(window, "Welcome to the shop, ann")
+    end_everywhere(site)
+    window.find_element(By.TAG_NAME, "button").click()
+    for _ in range(100):
+        if window.find_elements(By.CSS_SELECTOR, "main a[target]"):
+            break
+        threading.Event().wait(0.05)
+    looked_at("form-kept")

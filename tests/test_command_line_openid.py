@@ -63,6 +63,9 @@ def test_sessions_are_listed_and_ended(
     other, _ = signed_in(world)
     listed = run(capsys, "session", "list", "--user", "ann", *config)
     assert [session["username"] for session in listed] == ["ann", "ann"]
+    assert {session["last_seen"] - session["auth_time"] for session in listed} == {0} and listed[0]["device"] == ""
+    assert main(["session", "list", *config]) == 0
+    assert "DEVICE" in capsys.readouterr().out
     sid = jose.peek(tokens["id_token"])[1]["sid"]
     assert sid in {session["sid"] for session in listed}
     assert run(capsys, "session", "end", sid, *config) == {"ended": [sid]}

@@ -93,7 +93,7 @@ def test_there_is_no_loop_where_the_app_still_knows_nobody(outside: World, who: 
     alone = browser.open(sent_to_login(browser.open("/authorize/login")))
     assert alone.status_code == 403 and "You are not signed in yet" in alone.text
     who.says = "ann"
-    assert "ann" in browser.open("/authorize/login").text
+    assert "ann" in browser.open(browser.open("/authorize/login").location).text
 
 
 @pytest.mark.parametrize("change", ["since", "query", "old", "none"])

@@ -43,7 +43,7 @@ class ImplicitGrant(AuthlibGrant):  # type: ignore[misc]
             more = {"token": minted.token_id, "scope": grant.scope}
             server.events.emit("token.issued", **known, address=request.exchange.address, **more)
         elif outcome is Outcome.GONE:
-            raise OAuthError("login_required", "The person signed out meanwhile.")
+            raise OAuthError("login_required", "The person signed out, or took the access back, meanwhile.")
         else:
             token = server.store.token(minted.rows[0].number, minted.rows[0].digest)[0]
             if token is None or token.issued_at + server.settings.authorization_code_lifetime <= now or token.revoked:

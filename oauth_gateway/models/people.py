@@ -25,7 +25,8 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A login session; `digest` is of the cookie's value, `sid` its public name.
+    """A login session; `digest` is of the cookie's value, `sid` its public name, `device` what the person knows the browser
+    by, such as "Firefox on Linux". `seen` is when it was noticed last, up to an hour late, or None.
 
     Of people whom somebody else vouches for nothing is stored: `sid` is then empty, and `auth_time` None where nobody says.
     """
@@ -38,6 +39,8 @@ class Session:
     expires: float
     amr: tuple[str, ...] = ()
     acr: str | None = None
+    device: str = ""
+    seen: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,13 +77,17 @@ class Grants(Part):
 
     def authorize(self, record: Grant, tokens: Sequence[NewToken], agreed: Consent | None) -> Outcome:
         """Store grant, code or tokens and a new consent together: WON, REPLAYED where this decision was stored before,
-        GONE where the login session that it was made in has ended.
+        GONE where the login session that it was made in, or the consent that it is based on, has ended.
         """
         try:
             with self.database.write() as connection:
                 if record.session is not None:
                     living = select(session.c.sid).where(session.c.user_id == record.user_id, session.c.sid == record.session)
                     if connection.execute(living.with_for_update(read=True)).first() is None:
+                        return Outcome.GONE
+                if record.consent_id is not None and agreed is None:  # it may have been taken back since it was looked at
+                    which = (consent.c.id == record.consent_id, consent.c.revoked.is_(None))
+                    if connection.execute(select(consent.c.id).where(*which).with_for_update(read=True)).first() is None:
                         return Outcome.GONE
                 if not add_row(connection, grant, rows.grant_values(record)):
                     return Outcome.REPLAYED

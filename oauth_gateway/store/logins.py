@@ -63,6 +63,11 @@ class Logins(Part):
         with self.database.read() as connection:
             return [session_of(row._mapping) for row in connection.execute(query)]
 
+    def see_session(self, digest: bytes, now: float) -> None:
+        """Note that the session was seen now; nothing of a session that has ended."""
+        with self.database.write(durable=False) as connection:
+            connection.execute(update(session).where(session.c.digest == digest).values(seen=now))
+
     def end_session(
         self, now: float, *, digest: bytes | None = None, sid: str | None = None, user_id: str | None = None
     ) -> Ended | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from ..models import Client, User
 from .database import add_row
@@ -104,14 +104,22 @@ class Registry(Part):
         with self.database.write() as connection:
             return add_row(connection, user, values)
 
-    def update_user(self, record: User, now: float, *, revoke: bool) -> bool:
-        """Replace what may change; with `revoke` also end the person's sessions and forget their tokens."""
+    def update_user(
+        self, record: User, now: float, *, revoke: bool, known: User | None = None, keeping: str | None = None
+    ) -> bool:
+        """Replace what may change; with `revoke` also end the person's sessions, but for the one named `keeping`, and forget
+        their tokens. False, and nothing happens, where there is no such person, or none as `known` has them.
+        """
         with self.revoking(now) as (connection, entries):
-            done = connection.execute(update(user).where(user.c.id == record.user_id).values(changes_of_user(record)))
-            if done.rowcount and revoke:
-                ended = end_sessions(connection, session.c.user_id == record.user_id, now)
+            row = connection.execute(_USER.where(user.c.id == record.user_id).with_for_update()).first()
+            if row is None or known not in (None, user_of(row._mapping)):
+                return False
+            connection.execute(update(user).where(user.c.id == record.user_id).values(changes_of_user(record)))
+            if revoke:
+                others = (session.c.user_id == record.user_id, *([session.c.sid != keeping] if keeping else []))
+                ended = end_sessions(connection, and_(*others), now)
                 entries += [("user", record.user_id), *ended.entries]
-        return done.rowcount == 1
+        return True
 
     def delete_user(self, user_id: str, now: float) -> bool:
         """Delete the person with sessions, consents and grants."""

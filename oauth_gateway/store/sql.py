@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, delete, exists, or_, select, tuple_, update
 
 from . import Changes, Count, Store, migrations
+from .access import Allowed
 from .database import Database, Interrupted, add_row, rerun
 from .grants import Grants
 from .logins import Logins
@@ -25,7 +26,7 @@ BATCH = 250  # rows that a sweep deletes at once
 PAGE = 10_000  # rows that it reads at once
 
 
-class SqlStore(Registry, Grants, Logins, Work, Transfer):
+class SqlStore(Registry, Grants, Allowed, Logins, Work, Transfer):
     """See `oauth_gateway.store.Store`."""
 
     def __init__(self, database: Database) -> None:

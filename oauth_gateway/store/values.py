@@ -80,6 +80,8 @@ def session_of(record: Values) -> Session:
         expires=record["expires"],
         amr=tuple(record["amr"].split()),
         acr=record["acr"],
+        device=record["device"] or "",
+        seen=record["seen"],
     )
 
 

@@ -11,7 +11,7 @@ from .. import Ended
 from ..kinds import Record
 from ..values import job_record, session_of, session_record
 from .grants import extend, revoked
-from .part import Part
+from .part import Part, changed
 from .primitives import Writer
 
 
@@ -60,6 +60,15 @@ class Logins(Part):
                 return [session_of(record) for record in reader.page("session", (after,), limit, ("sid",))]
             mine = [record for record in reader.find("session", {"user_id": user_id}) if record["sid"] > after]
         return [session_of(record) for record in sorted(mine, key=lambda record: str(record["sid"]))[:limit]]
+
+    def see_session(self, digest: bytes, now: float) -> None:
+        """Note that the session was seen now; nothing of a session that has ended."""
+
+        def work(writer: Writer) -> None:
+            if (record := writer.get("session", digest)) is not None:
+                writer.replace("session", changed(record, seen=now))
+
+        self._write(now, work)
 
     def end_session(
         self, now: float, *, digest: bytes | None = None, sid: str | None = None, user_id: str | None = None
