@@ -349,3 +349,17 @@ def test_no_damage_to_a_token_lets_it_through_or_breaks_anything(other: Issuer, 
         if not text.startswith(good[:-1]):  # the last character has bits that mean nothing
             assert call(gateway, text).status_code in (400, 401), text
     assert app.calls == 1
+
+
+def test_the_log_says_once_why_a_signed_token_is_not_accepted(
+    other: Issuer, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And says nothing of what a stranger may have made up"""
+    caplog.set_level("INFO", "oauth_gateway")
+    gateway, _ = gate(entry(other))
+    call(gateway, other.token(clock, typ="JWT"))
+    call(gateway, other.token(clock, typ="JWT")[:-4] + "AAAA")
+    told = [record.getMessage() for record in caplog.records if "not accepted" in record.getMessage()]
+    assert told == [
+        f"a token of {other.name} is not accepted: its typ is 'JWT', which is not that of an access token in this `profile`"
+    ]

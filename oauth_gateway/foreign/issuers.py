@@ -25,6 +25,7 @@ from .metadata import IssuerMetadata
 
 log = logging.getLogger("oauth_gateway")
 BELIEVED_SECONDS = 300  # for which a checked JWT is remembered; then its key must still be published
+REFUSED_SECONDS = 1.0  # for which the JWT that was refused last is not looked at again
 LONGEST_PAUSE = 30.0  # seconds for which the fetcher leaves an issuer alone that failed
 _OPAQUE = re.compile(r"[A-Za-z0-9\-._~+/]{10,4096}=*\Z")
 
@@ -47,13 +48,13 @@ class Issuer:
             return self.judge_opaque(text, now)
         level = logging.DEBUG
         try:
-            check_header(header, self.entry.shape)
             kid, algorithm = header.get("kid"), header.get("alg")
             if algorithm not in self.entry.algorithms or not isinstance(kid, str | None):
                 raise JoseRefused("its algorithm is not one of `algorithms`, or its kid is not text")
             key = self._keys.find(kid, str(algorithm), now)
             jose.verify(text, key, [str(algorithm)])
             level = logging.INFO
+            check_header(header, self.entry.shape)
             check_kind(claims, self.entry.shape)
             expires = check_claims(claims, self.entry, self._audience, now)
             return token_of(text, claims, self.entry, self._audience, min(expires, now + BELIEVED_SECONDS))
@@ -97,6 +98,7 @@ class ForeignTokens:
         """`own` says whether there are tokens of ours."""
         self.issuers = tuple(Issuer(entry, audience) for entry in entries)
         self._own = PREFIX if own else None
+        self._refused = "", 0.0  # the guard looks twice before it refuses
         self._by_name = {name: issuer for issuer in self.issuers for name in _names(issuer.entry)}
         asked = [issuer for issuer in self.issuers if "opaque" in issuer.entry.tokens]
         self._asked = [(issuer.entry.token_prefix, issuer) for issuer in asked]
@@ -106,17 +108,26 @@ class ForeignTokens:
         if not self.issuers or not self.may_be(text):
             return None
         if text.startswith("eyJ"):
-            try:
-                header, claims = jose.peek(text)
-            except JoseRefused:
-                return None
-            name = claims.get("iss")
-            issuer = self._by_name.get(name) if isinstance(name, str) else None
-            return issuer.judge_jwt(text, header, claims, now) if issuer is not None else None
+            return self._find_jwt(text, now)
         for prefix, issuer in self._asked:
             if text.startswith(prefix):
                 return issuer.judge_opaque(text, now)
         return None
+
+    def _find_jwt(self, text: str, now: float) -> Token | None:
+        refused, until = self._refused
+        if text == refused and now < until:
+            return None
+        try:
+            header, claims = jose.peek(text)
+        except JoseRefused:
+            return None
+        name = claims.get("iss")
+        issuer = self._by_name.get(name) if isinstance(name, str) else None
+        token = issuer.judge_jwt(text, header, claims, now) if issuer is not None else None
+        if token is None:
+            self._refused = text, now + REFUSED_SECONDS
+        return token
 
     def may_be(self, text: str) -> bool:
         """Whether it could be a token of a trusted issuer, as far as its beginning tells."""

@@ -17,7 +17,7 @@ def check_header(header: Claims, profile: Profile) -> None:
     """Raise JoseRefused for a JWT whose header says that it is of another kind."""
     typ = header.get("typ", "")
     if not isinstance(typ, str) or typ.lower() not in profile.typs:
-        raise JoseRefused("its typ is not that of an access token")
+        raise JoseRefused(f"its typ is {typ!r:.40}, which is not that of an access token in this `profile`")
     if "crit" in header:
         raise JoseRefused("its header demands an extension")
 
