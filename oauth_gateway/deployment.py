@@ -132,7 +132,11 @@ def has_secret(settings: Settings) -> bool:
 
 
 def store_of(settings: Settings) -> Store:
-    """The store that `database` names or is."""
+    """The store that `database` names or is; raises ConfigurationError where there is none to have."""
+    if not settings.server:
+        raise ConfigurationError(
+            "server = false: this is a gate for others' tokens, without clients, people, keys or a database"
+        )
     if not isinstance(settings.database, str):
         store: Store = settings.database
     elif NAMED.fullmatch(settings.database):

@@ -103,3 +103,11 @@ class StoreUnavailable(Exception):
     """The store did not answer or refused to; the caller answers 503 and never lets a request through."""
 
     retry_after = 1
+
+
+class IssuerUnavailable(OAuthError):
+    """Another issuer, without which a token cannot be judged, does not answer: 503, and the request does not get through."""
+
+    def __init__(self, cause: str, retry_after: int = 1) -> None:
+        retry = (("Retry-After", str(retry_after)),)
+        super().__init__("temporarily_unavailable", Sentence("Please try again in a moment."), 503, headers=retry, cause=cause)

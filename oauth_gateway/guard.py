@@ -76,6 +76,7 @@ class Guard:
         self._known_cookies = self._cookies.known
         self._forward = settings.forward_authorization
         self._identity_headers = settings.identity_headers
+        self._unprefixed = {entry.issuer for entry in settings.trusted_issuers if entry.prefix is None}
         self.known: dict[Place, Decision] = {}
 
     def decide(self, place: Place) -> Decision:
@@ -141,7 +142,7 @@ class Guard:
         if token.username is not None:
             environ["REMOTE_USER"] = _wsgi_text(token.username)
         if self._identity_headers:
-            _add_identity_headers(environ, token)
+            _add_identity_headers(environ, token, named=token.issuer not in self._unprefixed)
 
     def _look_closer(self, environ: Environ, token: Token, decision: Decision) -> None:
         if not decision.scopes <= token.scopes:
@@ -233,11 +234,12 @@ def _wsgi_text(text: str) -> str:
     return text if text.isascii() else text.encode().decode("latin-1")
 
 
-def _add_identity_headers(environ: Environ, token: Token) -> None:
+def _add_identity_headers(environ: Environ, token: Token, *, named: bool) -> None:
+    """`named` is False where subject and client are another issuer's words, which no prefix keeps apart from ours."""
     values: dict[str, Any] = {
-        "HTTP_X_AUTH_SUBJECT": token.subject,
+        "HTTP_X_AUTH_SUBJECT": token.subject if named else None,
         "HTTP_X_AUTH_USERNAME": token.username,
-        "HTTP_X_AUTH_CLIENT_ID": token.client_id,
+        "HTTP_X_AUTH_CLIENT_ID": token.client_id if named else None,
         "HTTP_X_AUTH_SCOPE": token.get_scope(),
     }
     for name, value in values.items():

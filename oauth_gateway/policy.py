@@ -16,7 +16,9 @@ from .sentences import Sentence
 
 JUDGED = ("acr", "max_age")  # words with a value
 OWN_WORD = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z", re.ASCII)  # MODULE:NAME
-ALLOWED = "public, optional, token, session, scope=a,b, acr=a,b, max_age=5m, or MODULE:NAME of a judge of your own"
+ALLOWED = (
+    "public, optional, token, session, scope=a,b, acr=a,b, max_age=5m, claim:NAME=a,b, or MODULE:NAME of a judge of your own"
+)
 OVERRIDES = ("HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_X_METHOD_OVERRIDE", "HTTP_X_HTTP_METHOD")  # name another method to many apps
 SAFE = frozenset({"GET", "HEAD"})
 LOOK_CLOSER = " words"  # no scope, for it has a blank
@@ -148,6 +150,12 @@ def _parse_access(words: list[str], text: str) -> Access:
             scopes.update(value.split(","))
         elif name in JUDGED:
             judged.append((name, _value(name, value, text)))
+        elif name.startswith("claim:"):
+            if not name[6:] or not value or "" in value.split(","):
+                raise ValueError(
+                    f"route {text!r}: write a claim as claim:NAME=value, several values with commas: claim:team=a,b"
+                )
+            judged.append(("claim", word[6:]))
         elif OWN_WORD.match(word):
             judged.append((word, ""))
         else:
@@ -157,7 +165,8 @@ def _parse_access(words: list[str], text: str) -> Access:
             raise ValueError(f"route {text!r}: {scope!r} is not a scope")
     if len(kinds) > 1 or ((scopes or judged) and not {"token", "session"}.issuperset(kinds)):
         raise ValueError(f"route {text!r}: {' '.join(words)} contradict each other")
-    if len({name for name, _ in judged}) < len(judged):
+    once = [name for name, _ in judged if name != "claim"]
+    if len(set(once)) < len(once):
         raise ValueError(f"route {text!r}: a word comes twice")
     return Access(kinds[0] if kinds else "token", frozenset(scopes), tuple(judged))
 
@@ -172,6 +181,12 @@ def _value(name: str, value: str, text: str) -> str:
     if not all(_SCOPE_TOKEN.match(each) for each in value.split(",")):
         raise ValueError(f"route {text!r}: acr is one or more values with commas between, any of which will do")
     return value
+
+
+def word_text(word: Word) -> str:
+    """A judged word as rules write it."""
+    name, value = word
+    return f"claim:{value}" if name == "claim" else f"{name}={value}" if value else name
 
 
 def wsgi_path(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from .exchange import Answer, Environ, Exchange, client_address, json_answer, lo
 from .pages import Pages
 from .settings import Settings
 
+log = logging.getLogger("oauth_gateway")
 _CHALLENGED = ("", "invalid_token", "insufficient_scope", "invalid_request", "insufficient_user_authentication")
 BY_BROWSER = "Accept, Sec-Fetch-Dest, Sec-Fetch-Mode"  # what decides whether a person is led to the login page
 
@@ -28,9 +30,11 @@ class Refusals:
 
     def answer(self, environ: Environ, error: OAuthError) -> Answer:
         """The refusal as its caller can read it: a page for GET and HEAD that prefer one, else JSON."""
+        if error.cause:
+            log.warning("%s: %s", error.error, error.cause)
         self._tell(environ, error)
         vary = "Accept, Origin" if "HTTP_ORIGIN" in environ else "Accept"
-        headers = [("Vary", vary), *self._cors.headers(environ)]
+        headers = [("Vary", vary), *error.headers, *self._cors.headers(environ)]
         if error.error in _CHALLENGED:
             headers.append(("WWW-Authenticate", challenge(error, self._settings.audience, self._resource_metadata(environ))))
         if prefers_page(environ):

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import authentication, brand, policy, values
+from . import authentication, brand, policy, trusted_issuers, values
 from .errors import ConfigurationError
+from .trusted_issuers import TrustedIssuer
 
 ENVIRONMENT_PREFIX = "OAUTH_GATEWAY_"
 DEFAULT_FILE = "oauth_gateway.toml"  # where the command line looks
@@ -39,6 +40,8 @@ class Settings:
     scopes: Mapping[str, str] = field(default_factory=dict)
     default_scope: str | None = None
     scope_implies: Mapping[str, str] = field(default_factory=dict)
+    server: bool = True
+    trusted_issuers: tuple[TrustedIssuer, ...] = ()
     features: tuple[str, ...] = values.DEFAULT_FEATURES
     access_token_format: str = "opaque"
     access_token_algorithm: str = "RS256"
@@ -78,7 +81,7 @@ class Settings:
     @property
     def signs(self) -> bool:
         """Whether there must be signing keys."""
-        return "openid" in self.features or self.access_token_format == "jwt"
+        return self.server and ("openid" in self.features or self.access_token_format == "jwt")
 
     @property
     def own_scopes(self) -> frozenset[str]:
@@ -169,10 +172,20 @@ def gate(given: Mapping[str, Any]) -> Settings:
         try:
             checked[name] = check(value)
         except (ValueError, TypeError) as error:
-            hidden = name in ("secret", "signing_keys") or (name == "database" and "@" in str(value))
+            hidden = name in ("secret", "signing_keys", "trusted_issuers") or (name == "database" and "@" in str(value))
             shown = "(not shown)" if hidden else repr(value)
             raise ConfigurationError(f"{name} = {shown}: {error}") from None
+    if not checked.get("server", True):  # the public base URL has no other name then
+        checked.setdefault("issuer", checked.get("resource", "").rstrip("/") or None)
     settings = Settings(**checked)
+    reason = trusted_issuers.contradiction(
+        settings.trusted_issuers,
+        server=settings.server,
+        issuer=settings.issuer,
+        has_audience=settings.audience != LOOPBACK,
+    )
+    if reason:
+        raise ConfigurationError(f"trusted_issuers: {reason}")
     implied = " ".join(f"{name} {words}" for name, words in settings.scope_implies.items())
     for name, scopes in (("default_scope", settings.default_scope or ""), ("scope_implies", implied)):
         unknown = sorted(set(scopes.split()) - set(settings.scopes))
@@ -209,6 +222,8 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "scopes": values.scopes,
     "default_scope": values.default_scope,
     "scope_implies": values.scope_implies,
+    "server": values.flag,
+    "trusted_issuers": trusted_issuers.trusted_issuers,
     "features": values.features,
     "access_token_format": values.token_format,
     "access_token_algorithm": values.algorithm,

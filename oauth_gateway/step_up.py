@@ -1,4 +1,4 @@
-"""Routes that want a recent login or a certain kind of it (RFC 9470): the judges of `acr` and `max_age`, and the challenge."""
+"""Routes that want more than a scope: a claim, or a recent login or a kind of it (RFC 9470); the judges, and the challenge."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from . import clock
 from .errors import OAuthError
+from .foreign import claim_of
 from .models import Token
 from .policy import JUDGED, Decision, Word
 from .sentences import Sentence
@@ -25,7 +26,22 @@ def is_recent(token: Token, value: str, environ: dict[str, Any]) -> bool:
     return token.auth_time is not None and clock.now() - token.auth_time <= int(value)
 
 
-JUDGES: dict[str, Judge] = {"acr": has_acr, "max_age": is_recent}
+def has_claim(token: Token, value: str, environ: dict[str, Any]) -> bool:
+    """Whether the token has the claim with one of the values that NAME=a,b names; of a list one item is enough."""
+    name, _, wanted = value.partition("=")
+    claim = claim_of(token.claims, name)
+    texts = [_text(item) for item in (claim if isinstance(claim, list) else [claim])]
+    return any(text in texts for text in wanted.split(","))
+
+
+def _text(value: Any) -> str | None:
+    """A claim's value as a rule writes it; None for what no rule can mean."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (str, int)) else None
+
+
+JUDGES: dict[str, Judge] = {"acr": has_acr, "max_age": is_recent, "claim": has_claim}
 
 
 def look_closer(token: Token, decision: Decision, judges: Mapping[str, Judge], environ: dict[str, Any]) -> None:

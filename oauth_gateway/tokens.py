@@ -12,10 +12,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from time import monotonic
 from typing import TypeVar
 
 from .errors import StoreUnavailable
+from .foreign import ForeignTokens
 from .forks import reset_in_children
 from .models import StoredToken, Token, digest
 from .refused import Refused
@@ -35,7 +37,8 @@ class Tokens:
 
     `audience` is the only one accepted; `grace` is None for strict revocation, which asks for the epoch at every request, else
     the seconds for which remembered tokens are trusted after the store was last asked. `effective` adds what scopes imply,
-    `forget_keys` is called when a signing key was changed, `opening` before the store is asked at all.
+    `forget_keys` is called when a signing key was changed, `opening` before the store is asked at all; `foreign` judges
+    what is not ours.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Tokens:
         issuer: str,
         size: int,
         grace: int | None,
+        foreign: ForeignTokens | None = None,
         effective: Callable[[frozenset[str]], frozenset[str]] = frozenset,
         forget_keys: Callable[[], None] = lambda: None,
         opening: Callable[[], None] = lambda: None,
@@ -57,6 +61,7 @@ class Tokens:
         self._issuer = issuer
         self._size = size
         self._grace = grace
+        self._foreign = foreign or ForeignTokens((), audience)
         self._effective = effective
         self._forget_keys = forget_keys
         self._opening = opening
@@ -107,7 +112,8 @@ class Tokens:
 
     def could_be_ours(self, header: str) -> bool:
         """Whether the credential is well-formed with a true checksum; garbage is refused without any store."""
-        return self._sealer.recognise(header[7:].lstrip(" ")) is not None
+        text = header[7:].lstrip(" ")
+        return self._foreign.may_be(text) or self._sealer.recognise(text) is not None
 
     def _follow(self, now: float) -> None:
         """Apply what was revoked since; now and then also look whether the database is still the same."""
@@ -165,10 +171,15 @@ class Tokens:
             with self._lock:
                 self._remembered.forget(header, ("token", expired.id))
         position = self._position  # before the signature is judged: a key may be revoked at any moment
-        credential = self._sealer.recognise(header[7:].lstrip(" "))
-        if credential is None or not credential.may_be("at") or (credential.digest, monotonic()) in self._refused:
+        text = header[7:].lstrip(" ")
+        credential = self._sealer.recognise(text)
+        if credential is None:
+            return self._from_elsewhere(header, text, now)
+        if not credential.may_be("at") or (credential.digest, monotonic()) in self._refused:
             return None
         stored, head = self._store.token(credential.number, credential.digest)
+        if stored is None and not credential.kind:
+            return self._from_elsewhere(header, text, now)
         if stored is None or not stored.lives(now, self._audience) or stored.kind != "access_token":
             if stored is not None or self._is_gone(credential):
                 with self._lock:
@@ -188,6 +199,17 @@ class Tokens:
         if not credential.kind or not is_older(credential.number, SETTLED):
             return False
         return self._store.token(credential.number, credential.digest, dormant=True)[0] is None
+
+    def _from_elsewhere(self, header: str, text: str, now: float) -> Token | None:
+        """The token of another issuer, remembered for as long as it is believed without asking again."""
+        found = self._foreign.find(text, now)
+        if found is None:
+            return None
+        token = replace(found, scopes=self._shared(self._effective(found.scopes)))
+        if token.expires_at > now:
+            with self._lock:
+                self._remembered.add(header, token, [("token", token.id)])
+        return token
 
     def _load_session(self, cookie: str, key: str, scope: str, now: float) -> Token | None:
         position = self._position  # what is read afterwards has all that was applied until here

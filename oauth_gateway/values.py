@@ -36,7 +36,7 @@ SHORTEST_KEY_LIFETIME = 3600  # seconds
 NAMED = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _DATABASE = re.compile(r"sqlite:///.|(?:postgresql|mysql)://[^/?#]*/[^/?#]+(?:\?|\Z)|rediss?://.")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")
+SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")
 _HOST = re.compile(
     r"(?:(?:[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?|\[[0-9a-f:]+\])(?::[0-9]{1,5})?"
 )
@@ -184,7 +184,7 @@ def secret(value: Any) -> tuple[bytes, ...]:
 def scope_claims(value: Any) -> dict[str, str]:
     found = mapping(value)
     for scope, names in found.items():
-        if not _SCOPE.match(scope) or not names.split() or RESERVED_CLAIMS.intersection(names.split()):
+        if not SCOPE.match(scope) or not names.split() or RESERVED_CLAIMS.intersection(names.split()):
             raise ValueError(f"{scope!r}: write a scope and claims of a person, for example 'groups: groups roles'")
     return found
 
@@ -234,7 +234,7 @@ def scopes(value: Any) -> dict[str, str]:
         value = {name: worded(text) if isinstance(text, Mapping) else text for name, text in value.items()}
     found = mapping(value) if isinstance(value, (str, Mapping)) else dict.fromkeys(lines(value), "")
     for name in found:
-        if not _SCOPE.match(name):
+        if not SCOPE.match(name):
             raise ValueError(f"{name!r} is not a scope: visible ASCII without blanks, quotes and backslashes")
     return found
 
@@ -249,7 +249,7 @@ def worded(value: Any) -> Worded:
 
 def default_scope(value: Any) -> str:
     found = words(value)
-    if not all(_SCOPE.match(word) for word in found):
+    if not all(SCOPE.match(word) for word in found):
         raise ValueError("must be scopes separated by blanks")
     return " ".join(found)
 
@@ -259,7 +259,7 @@ def scope_implies(value: Any) -> dict[str, str]:
         value = {name: " ".join(words(implied)) for name, implied in value.items()}
     found = mapping(value)
     for name, implied in found.items():
-        if not implied.split() or not all(_SCOPE.match(word) for word in (name, *implied.split())):
+        if not implied.split() or not all(SCOPE.match(word) for word in (name, *implied.split())):
             raise ValueError(f"{name!r}: write a scope and what it implies, for example 'write: read'")
     return found
 

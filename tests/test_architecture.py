@@ -11,6 +11,8 @@ FLOORS = [
     {
         "languages",
         "brand",
+        "issuer_profiles",
+        "trusted_issuers",
         "fetch",
         "naming",
         "authentication",
@@ -22,7 +24,7 @@ FLOORS = [
         "sealing",
         "scopes",
     },
-    {"store", "remembered", "refused"},
+    {"store", "remembered", "refused", "foreign"},
     {"events", "tokens", "users", "sessions", "deployment", "keys", "own_keys", "jwt_access_tokens", "claims", "jobs"},
     {
         "devices",
@@ -40,7 +42,7 @@ FLOORS = [
         "browser_sessions",
     },
     {"issuing", "authorizing", "client_assertions", "client_auth", "id_tokens", "navigation"},
-    {"server"},
+    {"server", "resource_server"},
     {
         "decision",
         "codes",
@@ -64,6 +66,11 @@ SAME_FLOOR = {
     ("models", "redirects"),
     ("values", "policy"),
     ("settings", "policy"),
+    ("settings", "trusted_issuers"),
+    ("trusted_issuers", "issuer_profiles"),
+    ("trusted_issuers", "sealing"),
+    ("trusted_issuers", "values"),
+    ("resource_server", "server"),
     ("settings", "authentication"),
     ("authentication", "values"),
     ("settings", "values"),

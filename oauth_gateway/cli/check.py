@@ -19,9 +19,11 @@ from ..errors import ConfigurationError, StoreUnavailable
 from ..gateway import is_well_known
 from ..own_keys import own_keys
 from ..pages import Pages
-from ..policy import JUDGED, Policy, Rule, not_canonical, wsgi_path
+from ..policy import Policy, Rule, not_canonical, word_text, wsgi_path
 from ..sessions import PASSWORD_ACR
 from ..settings import Settings
+from ..step_up import JUDGES
+from .check_issuers import check_trusted_issuers
 from .context import named_here, settings_of, show, subscribers_of
 
 Finding = tuple[str, str, str]  # level (ok, warning, error), subject, sentence
@@ -51,12 +53,10 @@ def check(arguments: argparse.Namespace) -> int:
 def _findings(settings: Settings) -> Iterator[Finding]:
     yield "ok", "settings", f"read from {settings.origin}: every name and value is understood"
     yield from _check_issuer(settings)
-    yield from _check_database(settings)
     yield from _check_routes(settings)
-    yield from _check_people(settings)
-    yield from _check_features(settings)
-    yield from _check_clients(settings)
-    yield from _check_openid(settings)
+    yield from check_trusted_issuers(settings)
+    for look in (_check_database, _check_people, _check_features, _check_clients, _check_openid) if settings.server else ():
+        yield from look(settings)
     yield from _check_templates(settings)
     try:
         Pages(settings)
@@ -71,6 +71,8 @@ def _findings(settings: Settings) -> Iterator[Finding]:
 
 
 def _check_issuer(settings: Settings) -> Iterator[Finding]:
+    if not settings.server:
+        yield "ok", "server", "is off: the gate stands alone, and what others issued is all that it accepts"
     if settings.issuer is None:
         yield "warning", "issuer", "is not set: only this machine is served; set it to the public https URL"
     elif settings.issuer.startswith("http://"):
@@ -80,7 +82,7 @@ def _check_issuer(settings: Settings) -> Iterator[Finding]:
         if not settings.trusted_proxies:
             text = "is not set: where a proxy terminates TLS, throttles and events see the proxy's address only"
             yield "warning", "trusted_proxies", text
-    if settings.issuer_path:
+    if settings.issuer_path and settings.server:
         names = ["oauth-authorization-server", *(["openid-configuration"] if "openid" in settings.features else [])]
         where = " and ".join(f"/.well-known/{name}{settings.issuer_path}" for name in names)
         text = f"has a path: the front server must send {where} here too, and strip {settings.issuer_path} or set SCRIPT_NAME"
@@ -127,7 +129,7 @@ def _check_words(settings: Settings, rule: Rule) -> Iterator[Finding]:
             yield "error", "routes", f"{rule.text!r}: the logins here have acr {PASSWORD_ACR}, so nobody can ever go there"
         elif name == "max_age" and int(value) < 60:
             yield "warning", "routes", f"{rule.text!r}: whoever needs longer than {value} s must sign in again and again"
-        elif name not in JUDGED:
+        elif name not in JUDGES:
             try:
                 named_here("routes", name)
             except ConfigurationError as error:
@@ -249,13 +251,14 @@ def test_route(arguments: argparse.Namespace) -> int:
         show(arguments, document, [f"refused with 400: the path is not canonical: {reason}"])
         return 0
     taken = [f"{settings.prefix}/authorize", f"{settings.prefix}/token"]
-    if path in taken or path.startswith(tuple(f"{name}/" for name in taken)) or is_well_known(path):
+    ours = path in taken or path.startswith(tuple(f"{name}/" for name in taken)) or is_well_known(path)
+    if ours and settings.server:
         show(
             arguments, {"decision": "gateway", "rules": []}, [f"{path} belongs to the gateway itself and never reaches the app"]
         )
         return 0
     decision = Policy(settings.routes).decide(arguments.method, path)
-    words = sorted(f"{name}={value}" if value else name for name, value in decision.words)
+    words = sorted(word_text(word) for word in decision.words)
     scopes = [f"scope={','.join(sorted(decision.scopes))}"] if decision.scopes else []
     needs = " ".join([decision.kind, *scopes, *sorted(words, key=lambda word: ":" in word.partition("=")[0])])
     rules = [rule.text for rule in decision.rules]
