@@ -97,7 +97,7 @@ class Guard:
 
     def admit(self, environ: Environ, decision: Decision) -> None:
         """Make `environ` what the app may see, or raise OAuthError (or StoreUnavailable) before the app is called."""
-        if not environ.keys().isdisjoint(UNUSUAL):
+        if not UNUSUAL.isdisjoint(environ):
             decision = self._drop_unusual(environ, decision)
         cookies = environ.get("HTTP_COOKIE")
         if cookies is not None and "oauth_gateway" in cookies:

@@ -45,7 +45,7 @@ class Epoch:
 
     def is_in_place(self) -> bool:
         """Whether the file that is mapped is the one at the path; raises FileNotFoundError."""
-        return self._path is None or _place(os.stat(self._path)) == self._place
+        return self._path is None or place_of(self._path) == self._place
 
     def _open_and_read(self) -> bytes:
         self._mapped()
@@ -64,14 +64,15 @@ class Epoch:
     def _map(self, path: str) -> mmap.mmap:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            found = os.fstat(handle)
-            self._place = _place(found)
-            if found.st_size < EPOCH_BYTES:
+            self._place = place_of(handle)
+            if os.fstat(handle).st_size < EPOCH_BYTES:
                 os.ftruncate(handle, EPOCH_BYTES)
             return mmap.mmap(handle, EPOCH_BYTES)
         finally:
             os.close(handle)
 
 
-def _place(found: os.stat_result) -> tuple[int, int]:
+def place_of(file: str | Path | int) -> tuple[int, int]:
+    """Device and inode of a path or an open file: whether two are the same file."""
+    found = os.stat(file)
     return found.st_dev, found.st_ino

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from ..errors import StoreUnavailable
+from .epoch import place_of
 
 WAIT_SECONDS = 5.0
 
@@ -61,8 +62,7 @@ class Flush:
 
     def _opened(self) -> int:
         """The log's own file, which SQLite may have made anew."""
-        found = os.stat(self._log)
-        place = found.st_dev, found.st_ino
+        place = place_of(self._log)
         if place != self._place:
             self.close()
             self._handle = os.open(self._log, os.O_RDONLY)

@@ -22,7 +22,7 @@ from sqlalchemy.pool import NullPool
 
 from ..errors import ConfigurationError, StoreUnavailable
 from ..forks import reset_in_children
-from .epoch import Epoch
+from .epoch import Epoch, place_of
 from .flush import Flush
 
 BUSY_SECONDS = 5
@@ -71,7 +71,7 @@ class Database:
                 self.path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None, cached_statements=256
             )
         if self.path is not None and self._file is None:
-            self._file = _place(self.path)
+            self._file = place_of(self.path)
         connection.execute("PRAGMA synchronous=NORMAL")  # and what must be durable waits for a flush
         connection.execute("PRAGMA wal_autocheckpoint=4000")
         return connection
@@ -112,7 +112,7 @@ class Database:
         """A write into a file that is no longer the database would be answered and lost."""
         if self.path is None:
             return
-        found = _place(self.place)
+        found = place_of(self.place)
         if self._file is None:
             self._file = found
         if self._file != found:
@@ -223,7 +223,7 @@ class Database:
             return False
         with translated, self._watch_lock:
             if self._file is None:
-                self._file = _place(self.place)
+                self._file = place_of(self.place)
             self._epoch.read()
             if not self._is_the_same():
                 self._take_turn()
@@ -297,8 +297,3 @@ class _Translated:
 
 
 translated = _Translated()
-
-
-def _place(path: str | Path) -> tuple[int, int]:
-    found = os.stat(path)
-    return found.st_dev, found.st_ino
