@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from oauth_gateway import params, policy, redirects, refusals, scopes
+from oauth_gateway.cookies import take_apart
 from oauth_gateway.errors import OAuthError
 from oauth_gateway.fetch import destination
-from oauth_gateway.guard import _cut_cookies, _names_a_token, _normalised
+from oauth_gateway.guard import _names_a_token, _normalised
 
 from .conftest import World
 
@@ -92,7 +93,7 @@ READERS: dict[str, tuple[str, Callable[[str], object], str]] = {  # what comes b
     "path and rule": ("/abc/", deciding, ""),
     "query": ("a=", _names_a_token, "&"),
     "parameters": ("a=", parsing, "&"),
-    "cookies": ("oauth_gateway_1=", lambda text: _cut_cookies({"HTTP_COOKIE": text}), ";"),
+    "cookies": ("oauth_gateway_1=", take_apart, ";"),
     "credential": ("Bearer ", _normalised, "!"),
     "another scheme": ("x ", _normalised, "beare"),
     "Accept": ("text/html;", preferring, "q"),
