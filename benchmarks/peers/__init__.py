@@ -86,7 +86,7 @@ def new_text() -> str:
 
 _P = "benchmarks.peers"
 _JWT = {"OAUTH_GATEWAY_ACCESS_TOKEN_FORMAT": "jwt"}
-_DURABLE = {"OAUTH_GATEWAY_DURABILITY": "full"}
+_DURABLE = {"OAUTH_GATEWAY_DURABLE_TOKENS": "true"}
 _ES256, _RS256 = ({**_JWT, "OAUTH_GATEWAY_ACCESS_TOKEN_ALGORITHM": name} for name in ("ES256", "RS256"))
 _NODE = f"{_P}.oidc_provider"
 PEERS = {
@@ -113,7 +113,7 @@ PEERS = {
             f"{_P}.gateway:bare()",
             f"{_P}.gateway:prepare",
             ("client_credentials",),
-            '`durability = "full"`: every answer waits for the disk',
+            "`durable_tokens = true`: every answer waits for the disk",
             _DURABLE,
         ),
         Peer(
