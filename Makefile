@@ -16,8 +16,8 @@ lint: $(VENV)/linted
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/tested
-	$(BIN)/python benchmarks/run.py
+bench: $(VENV)/benched
+	$(BIN)/python -m benchmarks.run
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -29,6 +29,10 @@ $(VENV)/installed: pyproject.toml | $(BIN)/python
 
 $(VENV)/tested: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --group test
+	@touch $@
+
+$(VENV)/benched: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --group bench
 	@touch $@
 
 $(VENV)/linted: $(VENV)/installed

@@ -1,23 +1,20 @@
-"""Cost that the gateway adds to a cached request, in-process: `python benchmarks/in_process.py`.
+"""Cost that the gateway adds to a cached request, in-process: a part of `costs.py`.
 
-1,000 different tokens each, opaque ones and JWTs (RS256), strict revocation on SQLite, the app a constant; medians of
-interleaved rounds, in microseconds of CPU. Every request brings its token as a new str, as a server makes it, whose hash is
-not known yet. Writes its section of benchmarks/RESULTS.md.
+1,000 different tokens each, opaque ones and JWTs (RS256), strict revocation on SQLite, the app a constant; interleaved rounds,
+in microseconds of CPU. Every request brings its token as a new str, as a server makes it, whose hash is not known yet.
 """
 
 from __future__ import annotations
 
-import statistics
-import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
-from benchmarks.run import write
 from oauth_gateway import OAuthGateway
 from oauth_gateway.clients import Clients
 from oauth_gateway.server import AuthorizationServer
 
-ROUNDS, REQUESTS, TOKENS = 21, 20_000, 1_000
+REQUESTS, TOKENS = 20_000, 1_000
 # what gunicorn puts into an environ besides what each request changes
 ENVIRON = {
     "SERVER_SOFTWARE": "gunicorn",
@@ -71,37 +68,17 @@ def run(target, headers: list[str]) -> float:
     return spent / REQUESTS * 1e6
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        opaque, headers = make(f"sqlite:///{folder}/opaque.db")
-        signed, jwts = make(f"sqlite:///{folder}/jwt.db", access_token_format="jwt")
-        cases = {"bare": (app, headers), "bare, JWT": (app, jwts), "opaque": (opaque, headers), "JWT": (signed, jwts)}
-        times: dict[str, list[float]] = {case: [] for case in cases}
-        for _ in range(ROUNDS + 1):
-            for case, given in cases.items():
-                times[case].append(run(*given))
-        opaque.store.close()
-        signed.store.close()
-    rounds = {case: spent[1:] for case, spent in times.items()}  # the first fills the caches
-    median = {case: statistics.median(spent) for case, spent in rounds.items()}
-    added = {case: median[case] - median[bare] for case, bare in (("opaque", "bare"), ("JWT", "bare, JWT"))}
-    between = [jwt - opaque for jwt, opaque in zip(rounds["JWT"], rounds["opaque"], strict=True)]
-    low, middle, high = statistics.quantiles(between, n=4)
-    write(
-        "In-process",
-        [
-            "`python benchmarks/in_process.py`: CPU that the gateway adds to a request whose token is remembered, medians of",
-            f"{ROUNDS} interleaved rounds of {REQUESTS} requests, {TOKENS} tokens each, every request with a new str.",
-            "",
-            "| token | characters | gateway µs | bare app µs | added µs |",
-            "| --- | ---: | ---: | ---: | ---: |",
-            f"| opaque | {len(headers[0]) - 7} | {median['opaque']:.2f} | {median['bare']:.2f} | {added['opaque']:.2f} |",
-            f"| JWT (RS256) | {len(jwts[0]) - 7} | {median['JWT']:.2f} | {median['bare, JWT']:.2f} | {added['JWT']:.2f} |",
-            "",
-            f"Within a round a JWT costs {middle:+.2f} µs more (quartiles {low:+.2f}, {high:+.2f}): a longer str to hash.",
-        ],
-    )
-
-
-if __name__ == "__main__":
-    main()
+def cached(folder: Path, rounds: int) -> dict[str, list[float]]:
+    """Microseconds added to a request, round by round: with opaque tokens, and with JWTs."""
+    opaque, headers = make(f"sqlite:///{folder}/opaque.db")
+    signed, jwts = make(f"sqlite:///{folder}/jwt.db", access_token_format="jwt")
+    cases = {"bare": (app, headers), "bare, JWT": (app, jwts), "opaque": (opaque, headers), "JWT": (signed, jwts)}
+    times: dict[str, list[float]] = {case: [] for case in cases}
+    for _ in range(rounds + 1):
+        for case, given in cases.items():
+            times[case].append(run(*given))
+    opaque.store.close()
+    signed.store.close()
+    pairs = {"opaque": "bare", "JWT": "bare, JWT"}
+    added = {case: [x - y for x, y in zip(times[case], times[bare], strict=True)] for case, bare in pairs.items()}
+    return {case: found[1:] for case, found in added.items()}  # the first fills the caches

@@ -1,182 +1,136 @@
-"""Requests per second of the protected road against the bare app: `make bench`.
+"""Everybody at the same work: `make bench`, or `python -m benchmarks.run --help` for some of it.
 
-One gunicorn gthread worker on the first core, wrk on the last, interleaved rounds, medians and ratios; CPU per request from
-the worker's own accounting. Needs wrk (Debian: apt install wrk). Writes its section of benchmarks/RESULTS.md.
+Each system in turn serves from the first core while wrk loads it from the last, round by round, forwards and backwards in turn.
+What was measured is kept in benchmarks/results.json; benchmarks/RESULTS.md and RESULTS.svg are written from it. Needs wrk, Node
+and npm (Debian: apt install wrk nodejs npm). All traffic goes to 127.0.0.1.
 """
 
 from __future__ import annotations
 
+import argparse
+import importlib.util
 import json
 import os
+import platform
 import re
 import shutil
-import signal
-import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
-from oauth_gateway import OAuthGateway
-from oauth_gateway.clients import Clients
+from benchmarks import costs, report
+from benchmarks.peers import PEERS, Facts, Peer
+from benchmarks.prepare import named, prepared
+from benchmarks.servers import HERE, Measured, NotMeasured, free_port, load, served
+from benchmarks.work import WORKS, Work
 
-HERE = Path(__file__).parent
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "7"))
-SECONDS = int(os.environ.get("BENCH_SECONDS", "4"))
-TOKENS = 1000
-SYSTEMS = {"bare app": "bare", "dict check": "dict_check()", "SHA-256 and dict": "sha256_check()", "gateway": "gateway()"}
-SCRIPT = """
-local tokens = {}
-for line in io.lines(os.getenv("BENCH_LINES")) do tokens[#tokens + 1] = line end
-local at = 0
-request = function()
-  at = at %% #tokens + 1
-  return wrk.format("GET", "/thing", {["Authorization"] = "Bearer " .. tokens[at], ["Host"] = "127.0.0.1:%d"})
-end
-"""
+RESULTS = HERE / "results.json"
 
 
-def main() -> None:
-    if not shutil.which("wrk"):
-        sys.exit("benchmarks need wrk (Debian: apt install wrk)")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        environ = prepare(folder)
-        results: dict[str, list[tuple[float, float]]] = {system: [] for system in SYSTEMS}
-        for number in range(ROUNDS):
-            for system, target in SYSTEMS.items():
-                results[system].append(measure(target, folder, environ))
-                print(f"round {number + 1}: {system:18} {results[system][-1][0]:9.0f} requests/s", flush=True)
-    report(results)
+def main(arguments: Sequence[str] | None = None) -> None:
+    given = options(arguments)
+    chosen = [work for work in WORKS.values() if work.name in given.only]
+    peers = {
+        work.name: [peer for peer in PEERS.values() if work.name in peer.works and peer.name in given.systems]
+        for work in chosen
+    }
+    try:
+        demand_programs({peer.name: peer for found in peers.values() for peer in found})
+        with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+            for work in chosen:
+                if peers[work.name]:
+                    keep("works", f"{work.name}@{given.rows}", compare(work, peers[work.name], Path(folder), given))
+            if "costs" in given.only:
+                for name, measured in costs.measure(Path(folder), given.rounds, given.miss_rows).items():
+                    keep("costs", name, measured)
+    except NotMeasured as error:
+        sys.exit(f"not measured: {error}")
+    write()
 
 
-def prepare(folder: Path) -> dict[str, str]:
-    database = f"sqlite:///{folder}/bench.db"
-    gateway = OAuthGateway(None, database=database, issuer="https://api.example.com")
-    client, _ = Clients(gateway.settings, gateway.store, gateway.events, gateway.server.sealer).create(
-        now=time.time(), scope="read"
+def options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    known = argparse.ArgumentParser(prog="benchmarks.run", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    works = [*WORKS, "costs"]
+    known.add_argument("--only", nargs="+", choices=works, default=works, metavar="WORK", help=", ".join(works))
+    known.add_argument(
+        "--systems", nargs="+", choices=list(PEERS), default=list(PEERS), metavar="SYSTEM", help=" · ".join(PEERS)
     )
-    tokens = []
-    for _ in range(TOKENS):
-        minted = gateway.server.mint(client, "read", time.time())
-        gateway.store.issue(minted.rows[0])
-        tokens.append(minted.answer["access_token"])
-    gateway.store.close()
-    (folder / "tokens.json").write_text(json.dumps(tokens))
-    (folder / "lines").write_text("\n".join(tokens))
-    more = {"BENCH_TOKENS": f"{folder}/tokens.json", "BENCH_LINES": f"{folder}/lines", "BENCH_DATABASE": database}
-    return {**os.environ, **more, "PYTHONPATH": str(HERE.parent)}
+    known.add_argument("--rounds", type=int, default=5)
+    known.add_argument("--seconds", type=int, default=2, help="of load a round, after one that warms")
+    known.add_argument("--rows", type=int, default=100_000, help="tokens that are stored")
+    known.add_argument("--miss-rows", type=int, default=1_000_000, help="tokens that are stored where a cache miss is measured")
+    known.add_argument("--folder", help="where databases are made; the machine's temporary folder")
+    return known.parse_args(arguments)
 
 
-def measure(target: str, folder: Path, environ: dict[str, str]) -> tuple[float, float]:
-    """Requests per second, and microseconds of the worker's CPU a request."""
-    with served(target, environ) as (port, master):
-        wait_and_check(port, json.loads((folder / "tokens.json").read_text())[0], target)
-        script = folder / "wrk.lua"
-        script.write_text(SCRIPT % port)
-        return load(script, port, SECONDS, environ, lambda: workers(master))
+def demand_programs(peers: dict[str, Peer]) -> None:
+    """Nobody is left out silently."""
+    node = any(peer.target.endswith(".mjs") for peer in peers.values())
+    for program in ("wrk", "taskset", *(("node", "npm") if node else ())):
+        if not shutil.which(program):
+            raise NotMeasured(f"{program} is missing (Debian: apt install wrk util-linux nodejs npm)")
+    for peer in peers.values():
+        if peer.module and not importlib.util.find_spec(peer.module):
+            raise NotMeasured(f"{peer.name} needs {peer.module}: pip install --group bench")
+    if node and not (HERE / "node_modules").is_dir():
+        subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=HERE, check=True)
 
 
-@contextmanager
-def served(target: str, environ: dict[str, str]) -> Iterator[tuple[int, int]]:
-    """Port and master of gunicorn on the first core, with one worker for `target` of systems.py."""
-    port = free_port()
-    command = ["taskset", "-c", "0", sys.executable, "-m", "gunicorn", "-c", str(HERE.parent / "gunicorn.conf.py")]
-    command += ["--workers", "1", "--bind", f"127.0.0.1:{port}", "--max-requests", "0", "--log-level", "error"]
-    server = subprocess.Popen([*command, f"benchmarks.systems:{target}"], env=environ, cwd=HERE.parent, start_new_session=True)
-    try:
-        yield port, server.pid
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait()
+def compare(work: Work, peers: list[Peer], folder: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """All rounds of one kind of work, as results.json keeps them."""
+    busy, found = os.getloadavg()[0], {peer.name: list[Measured]() for peer in peers}
+    for peer in peers:
+        prepared(peer, given.rows, folder)
+    for number in range(given.rounds):
+        for peer in peers[:: -1 if number % 2 else 1]:
+            measured = measure(work, peer, prepared(peer, given.rows, folder), given.seconds)
+            found[peer.name].append(measured)
+            shown = f"{measured.rate:9.1f}/s {measured.cpu:9.1f} µs {measured.memory / 1024:7.1f} MiB"
+            print(f"{work.name} {number + 1}/{given.rounds}: {peer.name:24} {shown}", flush=True)
+    known = {"rows": given.rows, "rounds": given.rounds, "seconds": given.seconds, "load": round(busy, 1)}
+    known |= {"when": time.strftime("%Y-%m-%d"), "machine": machine()}
+    return {**known, "systems": {name: [astuple(each) for each in rounds] for name, rounds in found.items()}}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def load(
-    script: Path, port: int, seconds: int, environ: dict[str, str], servers: Callable[[], list[str]]
-) -> tuple[float, float]:
-    """Requests per second that wrk on the last core gets, and microseconds of CPU of the `servers` a request."""
-    wrk = ["taskset", "-c", str((os.cpu_count() or 2) - 1), "wrk", "-t1", "-c8", "-s", str(script)]
-    address = f"http://127.0.0.1:{port}/"
-    subprocess.run([*wrk, "-d1s", address], env=environ, capture_output=True, check=True)
-    before = cpu(servers())
-    done = subprocess.run([*wrk, f"-d{seconds}s", address], env=environ, capture_output=True, text=True, check=True)
-    spent = cpu(servers()) - before
-    assert "Non-2xx" not in done.stdout, done.stdout
-    requests = int(re.search(r"(\d+) requests in", done.stdout)[1])
-    rate = float(re.search(r"Requests/sec:\s+([0-9.]+)", done.stdout)[1])
-    return rate, spent / requests * 1e6
-
-
-def wait_and_check(port: int, token: str, target: str) -> None:
-    """A good token gets 200, a bad one 401, or nothing is measured."""
-    for _ in range(100):
+def measure(work: Work, peer: Peer, folder: Path, seconds: int) -> Measured:
+    """One system at one work, once it is sure that it does what is wanted."""
+    environ = {**os.environ, **peer.environ, "BENCH_FOLDER": str(folder)}
+    with served(peer.target, environ, free_port()) as server:
+        facts = Facts.read(folder)
+        if peer.meet:
+            facts = named(peer.meet)(server.port, facts)
+            facts.write(folder)
         try:
-            good = status(port, token)
-            break
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.1)
-    assert good == 200, good
-    assert target == "bare" or status(port, "nonsense") == 401
+            work.check(server.port, facts)
+            variables = work.variables(facts, folder / "lines")
+            return load(server, HERE / work.script, {**environ, **variables}, seconds, work.steps, work.alone)
+        except NotMeasured as error:
+            raise NotMeasured(f"{peer.name}, {work.name}: {error}") from None
 
 
-def status(port: int, token: str) -> int:
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/thing", headers={"Authorization": f"Bearer {token}"})
-    try:
-        return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=5).status
-    except urllib.error.HTTPError as error:
-        return error.code
+def machine() -> str:
+    found = re.search(r"^model name\s*: (.+)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return f"{os.cpu_count()} cores, {found[1] if found else platform.machine()}, Python {platform.python_version()}"
 
 
-def workers(master: int) -> list[str]:
-    return Path(f"/proc/{master}/task/{master}/children").read_text().split()
+def keep(kind: str, name: str, measured: object) -> None:
+    """Into results.json, at once: what was measured is not lost where a later system fails."""
+    known = report.load(RESULTS)
+    known[kind][name] = measured
+    RESULTS.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")
 
 
-def cpu(processes: list[str]) -> float:
-    """Seconds of CPU that the processes have used."""
-    ticks = 0
-    for process in processes:
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def report(results: dict[str, list[tuple[float, float]]]) -> None:
-    rates = {system: statistics.median(rate for rate, _ in rows) for system, rows in results.items()}
-    bare = [rate for rate, _ in results["bare app"]]
-    shares = {s: statistics.median(rate / b for (rate, _), b in zip(rows, bare, strict=True)) for s, rows in results.items()}
-    costs = {system: statistics.median(cost for _, cost in rows) for system, rows in results.items()}
-    lines = [
-        f"`make bench`: one gunicorn gthread worker on one core, wrk on another, {TOKENS} tokens, strict revocation on SQLite;",
-        f"medians of {ROUNDS} interleaved rounds of {SECONDS} seconds; a share is the median of the shares within a round.",
-        "",
-        "| system | requests/s | of the bare app | CPU µs a request |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    for system, rate in rates.items():
-        lines.append(f"| {system} | {rate:.0f} | {shares[system]:.3f} | {costs[system]:.1f} |")
-    write("The protected road", lines)
-
-
-def write(heading: str, lines: list[str], file: Path = HERE / "RESULTS.md") -> None:
-    """Print the section `heading`, and put it into `file` in place of the one that is there."""
-    print("\n".join(lines))
-    title, *sections = file.read_text().split("\n## ")
-    kept = {section.partition("\n")[0]: section.strip() for section in sections}
-    kept[heading] = "\n".join([heading, "", *lines])
-    file.write_text("\n\n## ".join([title.strip(), *kept.values()]) + "\n")
+def write() -> None:
+    known = report.load(RESULTS)
+    text = report.document(known)
+    (HERE / "RESULTS.md").write_text(text)
+    (HERE / "RESULTS.svg").write_text(report.plot(known))
+    print(text)
 
 
 if __name__ == "__main__":

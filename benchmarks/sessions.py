@@ -1,7 +1,7 @@
 """A protected GET by the session of a browser beside one by a token, in-process: `python benchmarks/sessions.py`.
 
 1,000 different sessions and tokens of one rule, strict revocation on SQLite, the app a constant; medians of interleaved rounds,
-in microseconds of CPU. Writes its section of benchmarks/RESULTS.md.
+in microseconds of CPU. Writes its section of benchmarks/PARTS.md.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
-from benchmarks.in_process import ENVIRON, REQUESTS, ROUNDS, TOKENS, app, make
-from benchmarks.run import write
+from benchmarks.in_process import ENVIRON, REQUESTS, TOKENS, app, make
+from benchmarks.sections import write
 from oauth_gateway.exchange import session_cookie
 from oauth_gateway.sessions import Sessions
 
+ROUNDS = 21
 NAVIGATION = {
     "HTTP_SEC_FETCH_SITE": "same-origin",
     "HTTP_SEC_FETCH_MODE": "navigate",
@@ -70,6 +72,7 @@ def main() -> None:
             "| --- | ---: |",
             *(f"| {case} | {median:.2f} |" for case, median in medians.items()),
         ],
+        Path(__file__).with_name("PARTS.md"),
     )
 
 

@@ -1,4 +1,4 @@
-"""How quickly a worker starts and what it weighs: `python benchmarks/start.py`. Writes its section of benchmarks/RESULTS.md.
+"""How quickly a worker starts and what it weighs: `python benchmarks/start.py`. Writes its section of benchmarks/PARTS.md.
 
 Medians of new processes: the import, the construction of a gateway on a SQLite file that is there, the first request of each
 kind; and the proportional memory (PSS) of gunicorn's workers, each after a few requests, preloaded and not.
@@ -19,7 +19,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from benchmarks.run import write
+from benchmarks.sections import write
 from oauth_gateway import OAuthGateway
 from oauth_gateway.clients import Clients
 
@@ -142,6 +142,7 @@ def main() -> None:
             "| ---: | ---: | ---: | ---: |",
             *[f"| {n} | {bare[n]:.0f} | {apart[n]:.0f} | {shared[n]:.0f} |" for n in bare],
         ],
+        Path(__file__).with_name("PARTS.md"),
     )
 
 

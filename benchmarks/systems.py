@@ -1,51 +1,29 @@
-"""The systems that `run.py` compares, each a WSGI app for gunicorn: bare, a dict check, SHA-256 and a dict, the gateway."""
+"""The gateway on any database, for benchmarks of ours that compare it with nobody else."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
+import time
+import urllib.error
+
+from benchmarks.peers import ISSUER, plain
+from benchmarks.servers import NotMeasured, status
+from oauth_gateway import OAuthGateway
 
 
-def bare(environ, start_response):
-    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
-    return [b"ok"]
+def gateway() -> OAuthGateway:
+    return OAuthGateway(plain.bare, database=os.environ["BENCH_DATABASE"], issuer=ISSUER)
 
 
-def _tokens() -> list[str]:
-    with open(os.environ["BENCH_TOKENS"]) as file:
-        return json.load(file)
-
-
-def _refuse(start_response):
-    start_response("401 Unauthorized", [("Content-Type", "text/plain"), ("Content-Length", "2")])
-    return [b"no"]
-
-
-def dict_check():
-    known = {"Bearer " + token: 1 for token in _tokens()}
-
-    def app(environ, start_response):
-        if environ.get("HTTP_AUTHORIZATION") not in known:
-            return _refuse(start_response)
-        return bare(environ, start_response)
-
-    return app
-
-
-def sha256_check():
-    known = {hashlib.sha256(token.encode()).digest() for token in _tokens()}
-
-    def app(environ, start_response):
-        header = environ.get("HTTP_AUTHORIZATION", "")
-        if hashlib.sha256(header[7:].encode()).digest() not in known:
-            return _refuse(start_response)
-        return bare(environ, start_response)
-
-    return app
-
-
-def gateway():
-    from oauth_gateway import OAuthGateway
-
-    return OAuthGateway(bare, database=os.environ["BENCH_DATABASE"], issuer="https://api.example.com")
+def wait_and_check(port: int, token: str) -> None:
+    """A good token gets 200, a bad one 401, or nothing is measured."""
+    for _ in range(100):
+        try:
+            good = status(port, token)
+            break
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.1)
+    else:
+        raise NotMeasured("it did not start")
+    if good != 200 or status(port, "nonsense") != 401:
+        raise NotMeasured(f"a good token got {good}, or a bad one no 401")

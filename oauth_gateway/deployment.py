@@ -142,7 +142,8 @@ def store_of(settings: Settings) -> Store:
     elif NAMED.fullmatch(settings.database):
         store = named("database", settings.database)()
     else:
-        store = open_store(settings.database, strict=settings.revocation is None)
+        strict = settings.revocation is None
+        store = open_store(settings.database, strict=strict, durable_tokens=settings.durable_tokens)
     if not settings.secret and file_of(settings.database) is None and settings.database != "sqlite://":
         raise ConfigurationError(
             "secret: must be set with this database, the same on every machine: at least 32 bytes that nobody can guess, such"

@@ -63,6 +63,7 @@ class Settings:
     identity_headers: bool = False
     revocation: int | None = None  # None is strict
     cache_size: int = 100_000
+    durable_tokens: bool = False
     templates: str | None = None
     brand: Mapping[str, str] = field(default_factory=dict)
     events: tuple[Callable[..., Any] | str, ...] = ()
@@ -245,6 +246,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "identity_headers": values.flag,
     "revocation": values.revocation,
     "cache_size": values.count,
+    "durable_tokens": values.flag,
     "templates": values.folder,
     "brand": brand.checked,
     "events": values.events,

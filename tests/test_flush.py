@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from oauth_gateway import OAuthGateway
 from oauth_gateway.errors import StoreUnavailable
 from oauth_gateway.store import open_store
 from oauth_gateway.store.flush import Flush
@@ -35,6 +36,15 @@ def test_a_revocation_is_on_the_disk_when_it_is_answered_and_a_token_need_not_be
     store.revoke_grant(grant.id, NOW)
     assert flushed == [f"{tmp_path}/x.db-wal"]
     store.close()
+
+
+def test_a_token_is_on_the_disk_too_where_the_operator_wants_it(tmp_path: Path, flushed: list[str]) -> None:
+    gateway = OAuthGateway(None, database=f"sqlite:///{tmp_path}/x.db", durable_tokens=True)
+    client = contract.a_client(gateway.store)
+    flushed.clear()
+    gateway.store.issue(contract.a_token(client))
+    assert flushed == [f"{tmp_path}/x.db-wal"]
+    gateway.store.close()
 
 
 def test_commits_that_wait_together_share_a_flush(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

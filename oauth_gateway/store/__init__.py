@@ -194,10 +194,11 @@ class Store(Protocol):
     def close(self) -> None: ...
 
 
-def open_store(url: str, *, strict: bool = True) -> Store:
+def open_store(url: str, *, strict: bool = True, durable_tokens: bool = False) -> Store:
     """The store that `url` names; nothing is opened before its first use, so that a fork in between is harmless.
 
-    `strict` demands of it that no revocation that was answered can be lost.
+    `strict` demands of it that no revocation that was answered can be lost; `durable_tokens` of SQLite, where it costs most,
+    that no access token can.
     """
     engine = url.partition(":")[0].replace("rediss", "redis")
     if engine == "sqlite":
@@ -205,7 +206,8 @@ def open_store(url: str, *, strict: bool = True) -> Store:
         from .sqlite import Database
 
         file = url.removeprefix("sqlite://").removeprefix("/")
-        return SqlStore(Database(Path(file).resolve() if file else None))  # one file, one epoch, whatever links lead to it
+        path = Path(file).resolve() if file else None  # one file, one epoch, whatever links lead to it
+        return SqlStore(Database(path), durable_tokens)
     try:
         if engine == "postgresql":
             from .postgresql import PostgreSQL

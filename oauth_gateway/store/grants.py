@@ -147,8 +147,10 @@ class Grants(Part):
             connection.execute(update(token).where(*living, token.c.failures >= limit).values(revoked=now))
 
     def issue(self, new: NewToken) -> None:
-        """Store one token that nothing was redeemed for; its commit need not reach the disk before the answer."""
-        with self.database.write(durable=False) as connection:
+        """Store one token that nothing was redeemed for; its commit need not reach the disk before the answer, unless the
+        operator wants that.
+        """
+        with self.database.write(durable=self.durable_tokens) as connection:
             rows.insert(connection, (new,))
 
     def redeem(self, number: int, purchase: Purchase, now: float) -> Redemption:

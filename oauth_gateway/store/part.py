@@ -20,9 +20,10 @@ _ENTER = Prepared(insert(change).values(realm=REALM, **{name: bindparam(name) fo
 
 
 class Part:
-    """Has the `database` of the whole store."""
+    """Has the `database` of the whole store; `durable_tokens` says that a token for a client itself waits for the disk too."""
 
     database: Database
+    durable_tokens: bool = False
 
     @contextmanager
     def revoking(self, now: float) -> Iterator[tuple[Connection, Entries]]:

@@ -48,8 +48,9 @@ PAGE = 10_000  # rows that it reads at once
 class SqlStore(Registry, Grants, Allowed, Logins, Work, Transfer):
     """See `oauth_gateway.store.Store`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, durable_tokens: bool = False) -> None:
         self.database = database
+        self.durable_tokens = durable_tokens
         self.place, self.poll = database.place, database.poll
         self._cursor = 0
 
