@@ -31,7 +31,7 @@ $(VENV)/tested: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --group test
 	@touch $@
 
-$(VENV)/benched: $(VENV)/tested
+$(VENV)/benched: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --group bench
 	@touch $@
 

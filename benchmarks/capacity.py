@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks import capacity_flows, capacity_load, capacity_partitions, capacity_sizes
-from benchmarks.run import write
+from benchmarks.sections import write
 
 PAGE = Path(__file__).parent.parent / "docs" / "scaling.md"
 PARTS = {

@@ -16,9 +16,10 @@ from unittest import mock
 
 import psycopg
 
-from benchmarks import run
 from benchmarks.capacity_deployment import Flows
 from benchmarks.capacity_flows import Quiet, cpu
+from benchmarks.servers import HERE, LAST_CORE, ROOT, served
+from benchmarks.systems import wait_and_check
 from oauth_gateway.jobs import Jobs
 from tests.conftest import SECRET
 from tests.services import PostgreSQL
@@ -54,8 +55,14 @@ def protected(server: PostgreSQL) -> list[str]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         first = prepare(url, folder)
-        environ = {**os.environ, "BENCH_DATABASE": url, "BENCH_LINES": f"{folder}/lines", "OAUTH_GATEWAY_SECRET": SECRET}
-        environ["PYTHONPATH"] = str(run.HERE.parent)
+        environ = {
+            **os.environ,
+            "BENCH_DATABASE": url,
+            "BENCH_LINES": f"{folder}/lines",
+            "BENCH_USED": str(TOKENS),
+            "OAUTH_GATEWAY_SECRET": SECRET,
+        }
+        environ["PYTHONPATH"] = str(ROOT)
         for _ in range(ROUNDS):
             for way, more in WAYS.items():
                 found[way].append(measure(server, url, folder, first, {**environ, **more}))
@@ -86,30 +93,28 @@ def prepare(url: str, folder: Path) -> str:
 
 def measure(server: PostgreSQL, url: str, folder: Path, token: str, environ: dict[str, str]) -> tuple[float, ...]:
     """Requests a second; microseconds of the worker's and of PostgreSQL's CPU, and statements, a request."""
-    with run.served("gateway()", environ) as (port, master):
-        run.wait_and_check(port, token, "gateway")
-        script = folder / "wrk.lua"
-        script.write_text(run.SCRIPT % port)
+    with served("benchmarks.systems:gateway()", environ) as own_server:
+        wait_and_check(own_server.port, token)
         wrk = [
             "taskset",
             "-c",
-            str((os.cpu_count() or 2) - 1),
+            LAST_CORE,
             "wrk",
             "-t1",
             "-c8",
             "-s",
-            str(script),
-            f"http://127.0.0.1:{port}/",
+            str(HERE / "protected.lua"),
+            f"http://127.0.0.1:{own_server.port}/",
         ]
         subprocess.run([*wrk, "-d2s"], env=environ, capture_output=True, check=True)
-        before = run.cpu(run.workers(master)), cpu(server), questions(url)
+        before = own_server.cpu(), cpu(server), questions(url)
         done = subprocess.run([*wrk, f"-d{SECONDS}s"], env=environ, capture_output=True, text=True, check=True).stdout
         assert "Non-2xx" not in done, done
-        after = run.cpu(run.workers(master)), cpu(server), questions(url)
-    served = re.search(r"(\d+) requests in", done)
+        after = own_server.cpu(), cpu(server), questions(url)
+    counted = re.search(r"(\d+) requests in", done)
     rate = re.search(r"Requests/sec:\s+([0-9.]+)", done)
-    assert served and rate
-    count = int(served[1])
+    assert counted and rate
+    count = int(counted[1])
     own, others, asked = (late - early for early, late in zip(before, after, strict=True))
     return float(rate[1]), own / count * 1e6, others / count / 1e3, asked / count
 

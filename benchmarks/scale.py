@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import scale_memory, scale_purge, scale_sizes
-from benchmarks.run import write
+from benchmarks.sections import write
 
 PARTS = {
     "sizes": ("Rows", scale_sizes.main),

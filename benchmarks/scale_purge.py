@@ -24,8 +24,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
 
-from benchmarks.run import HERE, free_port, wait_and_check
 from benchmarks.scale_seed import ISSUER, SECRET, Plan, Seeded, new_database, seed
+from benchmarks.servers import HERE, free_port
+from benchmarks.systems import wait_and_check
 from tests.oracle.corpus import FORM
 
 ENGINES = os.environ.get("BENCH_ENGINES", "SQLite PostgreSQL").split()
@@ -80,7 +81,7 @@ def measure(url: str, seeded: Seeded) -> tuple[Load, Load, str]:
     command = [sys.executable, "-m", "oauth_gateway.cli", "purge", "--database", url]
     without, beside = Load(), Load()
     with served(environ) as port:
-        wait_and_check(port, seeded.tokens[0], "gateway()")
+        wait_and_check(port, seeded.tokens[0])
         requests = {kind: sent(kind, seeded, port) for kind in RATES}
         asyncio.run(press(port, requests, Load(), lambda at: at > 5))  # warm
         asyncio.run(press(port, requests, without, lambda at: at > SECONDS))

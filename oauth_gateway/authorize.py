@@ -19,12 +19,18 @@ from . import account, clock, logout, params, redirects
 from .decision import Decision
 from .errors import OAuthError
 from .exchange import Answer, Exchange
+from .external_login import ExternalLogin
+from .languages import TAGS
 from .login import MOST_QUERY, Login
 from .models import Client, Session, User
-from .navigation import is_navigation, is_same_origin, refuse_unless_navigation, refuse_unless_same_origin
+from .navigation import is_navigation, is_same_origin, refuse_unless_navigation, refuse_unless_same_origin, wrong_form
 from .request import AuthorizationRequest
 from .sealing import new_number
+from .sentences import Sentence
 from .server import AuthorizationServer
+from .sessions import PASSWORD_ACR
+from .settings import Settings
+from .users import normalise
 
 PATH = "/authorize"
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
@@ -37,7 +43,12 @@ class Authorization:
 
     def __init__(self, server: AuthorizationServer) -> None:
         self.server = server
-        self.login = Login(server)
+        if server.settings.keeps_accounts:
+            self.login = Login(server)
+            self.logout = logout.Logout(server, self.login).logout
+        else:
+            self.login = external = ExternalLogin(server)
+            self.logout = external.logout
 
     def authorize(self, exchange: Exchange) -> Answer:
         """GET shows login or consent; POST with `decision` decides, POST without it is the same request as a GET."""
@@ -61,35 +72,23 @@ class Authorization:
     def _proceed(self, exchange: Exchange, request: AuthorizationRequest, grant: Any) -> Answer:
         prompts = request.prompts
         signed_in = self.login.signed_in(exchange)
-        if signed_in is None or self._must_sign_in(request, *signed_in):
+        if signed_in is None or not self.login.suffices(request, *signed_in):
             if "none" in prompts:
                 raise request.redirected("login_required", "The person has to sign in first.")
-            other = signed_in is not None and not self._is_meant(request, signed_in[1])
-            message = "The application asks for another account than the one that is signed in." if other else ""
-            return self.login.page(exchange, request.params.text, grant=grant, message=message)
+            return self.login.ask(exchange, request, grant, signed_in)
         session, user = signed_in
         if request.acr is not None and session.acr not in request.acr:
             raise request.redirected("unmet_authentication_requirements", "Nobody can sign in here in this way.")
         if "select_account" in prompts and len(request.params.text) <= MOST_QUERY:  # a longer one has "Not you?" only
             return self._choose_account(exchange, request, user)
         if not {"consent", "select_account"} & prompts and self._agreed_before(grant, user):
+            user = self.login.enrolled(user)
             request.decision = self._decision(session, user, secrets.token_bytes(32), new_number(), remember=False)
             answer: Answer = self.server.create_authorization_response(request, user, grant)
             return answer
         if "none" in prompts:
             raise request.redirected("consent_required", "The person has to agree first.")
         return self._consent_page(exchange, request, grant, session, user)
-
-    def _must_sign_in(self, request: AuthorizationRequest, session: Session, user: User) -> bool:
-        """Whether the login that there is will not do: it is to be a new one, it is too old, or somebody else is meant."""
-        if "login" in request.prompts:
-            return True
-        if request.max_age is not None and clock.now() - session.auth_time > request.max_age:
-            return True
-        return not self._is_meant(request, user)
-
-    def _is_meant(self, request: AuthorizationRequest, user: User) -> bool:
-        return request.subject in (None, self.server.claims.subject(user.user_id, request.client))
 
     def _in_a_frame(self, exchange: Exchange) -> Answer:
         """What a script or frame asked for gets no page, but may learn that it would be needed (prompt=none)."""
@@ -108,6 +107,7 @@ class Authorization:
         """Go on as who is signed in, or as somebody else."""
         cookie, rest = self.login.cookie(exchange) or "", without_prompt(request.params, "select_account")
         return self.server.pages.render(
+            exchange,
             "choose",
             leads_to=redirects.form_action_source(str(request.trusted_uri)),
             client_name=request.client.name,
@@ -136,22 +136,21 @@ class Authorization:
         transaction = {
             "query": request.params.text,
             "sid": session.sid,
+            "person": _person(user),
             "number": new_number(),
             "seed": secrets.token_hex(32),
             "made": clock.now(),
         }
         sealed = self.server.sealer.seal("transaction", json.dumps(transaction).encode(), cookie)
-        every, granted = self.server.scopes.every, (request.scope or "").split()
-        ordered = [scope for scope in every if scope in granted] + [scope for scope in granted if scope not in every]
-        scopes = [{"name": scope, "description": every.get(scope, "")} for scope in ordered]
-        claims = [{"name": claim, "description": f"See your {claim.replace('_', ' ')}"} for claim in sorted(request.claims)]
         return self.server.pages.render(
+            exchange,
             "consent",
             leads_to=redirects.form_action_source(grant.redirect_uri),
             client_name=request.client.name,
             client_uri=request.client.metadata.get("client_uri", ""),
             redirect_host=_host(grant.redirect_uri),
-            scopes=[*scopes, *claims],
+            on_device=redirects.is_on_device(grant.redirect_uri),
+            scopes=self.server.scopes.described(request.agreement.split()),
             username=user.username,
             action=exchange.url("/authorize"),
             csrf=self.login.sessions.form_token(cookie, "consent"),
@@ -167,18 +166,17 @@ class Authorization:
         form.refuse_repeated()
         cookie = self.login.cookie(exchange)
         if not self.login.sessions.form_is_ours(cookie, "consent", form.get("csrf", "")):
-            raise OAuthError("invalid_request", "This page was not meant for this browser, or it is too old.", 403)
-        transaction = self._transaction(cookie or "", form.get("transaction", ""))
+            raise wrong_form(self._again(exchange, form))
+        transaction = self._transaction(exchange, cookie or "", form)
         signed_in = self.login.signed_in(exchange)
         fresh = clock.now() - transaction["made"] < TRANSACTION_SECONDS
-        if signed_in is None or signed_in[0].sid != transaction["sid"] or not fresh:
-            return self.login.start(exchange, transaction["query"])
+        if signed_in is None or not fresh or not _is_of(transaction, *signed_in):
+            return self.login.start(exchange, transaction["query"])  # nothing is decided; whoever it is now is asked
         request = AuthorizationRequest(exchange, params.parse(transaction["query"]), "/authorize")
         try:
             grant = self.server.get_consent_grant(request)
-            if form["decision"] == "allow" and self._must_sign_in(
-                request, *signed_in
-            ):  # the page was open for longer than the client wants
+            if form["decision"] == "allow" and not self.login.suffices(request, *signed_in):
+                # the page was open for longer than the client wants
                 return self.login.start(exchange, transaction["query"])
             return self._answer(request, grant, form["decision"], signed_in, transaction)
         except OAuthError as error:
@@ -194,34 +192,38 @@ class Authorization:
     ) -> Answer:
         session, user = signed_in
         server, key, now = self.server, str(transaction["number"]), clock.now()
-        address = request.exchange.address
-        known = {"client_id": request.client.client_id, "user_id": user.user_id, "address": address}
+        known = {"client_id": request.client.client_id, "address": request.exchange.address}
         # one atomic count of both decisions tells whether the other one was ever taken, also of two at once
         amount = ALLOWED if decision == "allow" else DENIED
         denied, allowed = divmod(server.store.count("decision", key, TRANSACTION_SECONDS, now, amount).value, DENIED)
         if denied and allowed:
-            raise OAuthError("invalid_request", "This request was answered before.", 409)
+            raise OAuthError("invalid_request", Sentence("This request was answered before."), 409)
         if decision == "allow":
-            seed = bytes.fromhex(transaction["seed"])
+            seed, user = bytes.fromhex(transaction["seed"]), self.login.enrolled(user)
             request.decision = self._decision(session, user, seed, transaction["number"], remember=True)
             answer: Answer = server.create_authorization_response(request, user, grant)
-            server.events.emit("consent.allowed", **known, scope=request.scope)
+            server.events.emit("consent.allowed", **known, user_id=user.user_id, scope=request.scope)
             return answer
-        server.events.emit("consent.denied", **known)
+        server.events.emit("consent.denied", **known, user_id=user.user_id or None)
         raise grant.request.redirected("access_denied", "The person denied the request.")
 
-    def _transaction(self, cookie: str, text: str) -> dict[str, Any]:
+    def _again(self, exchange: Exchange, form: params.Params) -> str:
+        """Where the request of a consent form begins anew, as its page said; nothing is believed of it but that."""
+        return self.login.again(exchange, form["next"]) if "next" in form else ""
+
+    def _transaction(self, exchange: Exchange, cookie: str, form: params.Params) -> dict[str, Any]:
+        text = form.get("transaction", "")
         try:
             data = self.server.sealer.unseal("transaction", base64.urlsafe_b64decode(text), cookie)
         except (binascii.Error, ValueError):
             data = None
         if data is None:
-            raise OAuthError("invalid_request", "This page was not meant for this browser, or it is too old.", 403)
+            raise wrong_form(self._again(exchange, form))
         transaction: dict[str, Any] = json.loads(data)
         return transaction
 
     def _decision(self, session: Session, user: User, seed: bytes, number: int, *, remember: bool) -> Decision:
-        return Decision(user, seed, number, remember, session.sid, session.auth_time, session.amr, session.acr)
+        return Decision(user, seed, number, remember, session.sid or None, session.auth_time, session.amr, session.acr)
 
 
 def install(server: AuthorizationServer) -> None:
@@ -231,17 +233,29 @@ def install(server: AuthorizationServer) -> None:
     endpoint = Authorization(server)
     server.check(check_parameters)
     server.check(lambda request, client: server.check_resource(request))
+    mine = account.Account(server, endpoint.login)
     for path, handler, member in (
         (PATH, endpoint.authorize, "authorization_endpoint"),
         ("/authorize/login", endpoint.login.login, None),
-        (logout.PATH, logout.Logout(server, endpoint.login).logout, None),
-        (account.PATH, account.Account(server, endpoint.login).account, None),
+        (logout.PATH, endpoint.logout, None),
+        (account.PATH, mine.account, None),
+        (account.PASSWORD, mine.password, None),
     ):
         server.endpoint(path, handler, member, methods="GET HEAD POST", people=True)
     server.metadata(
         authorization_response_iss_parameter_supported=True,
         prompt_values_supported=["none", "login", "consent", "select_account"],
+        acr_values_supported=_kinds_of_login(server.settings),
+        ui_locales_supported=list(TAGS),
     )
+
+
+def _kinds_of_login(settings: Settings) -> list[str]:
+    """What `acr` may be: our own logins have one, of others the routes say what they want (RFC 9470 section 7)."""
+    if settings.keeps_accounts:
+        return [PASSWORD_ACR]
+    words = [word for rule in settings.routes for word in rule.access.words]
+    return sorted({each for name, value in words if name == "acr" for each in value.split(",")})
 
 
 def check_parameters(request: AuthorizationRequest, client: Client) -> None:
@@ -265,7 +279,17 @@ def without_prompt(query: params.Params, word: str) -> str:
     return urlencode([*pairs, ("prompt", rest)] if rest else pairs)
 
 
+def _person(user: User) -> str:
+    """Who it is, also before anything is stored of them."""
+    return f"{user.source}\n{normalise(user.username)}"
+
+
+def _is_of(transaction: dict[str, Any], session: Session, user: User) -> bool:
+    """Whether the page was shown to who is signed in now."""
+    return bool(session.sid == transaction["sid"] and _person(user) == transaction.get("person"))
+
+
 def _host(uri: str) -> str:
     """What a person can recognise of a redirect URI."""
     parts = urlsplit(uri)
-    return parts.netloc or f"the application {parts.scheme}"
+    return parts.netloc or Sentence("the application %(scheme)s", scheme=parts.scheme)

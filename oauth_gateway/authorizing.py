@@ -19,6 +19,7 @@ from .models import Client
 from .pages import Pages
 from .request import AuthorizationRequest
 from .scopes import ScopePolicy
+from .sentences import Sentence
 
 log = logging.getLogger("oauth_gateway")
 Check = Callable[[AuthorizationRequest, Client], None]
@@ -103,24 +104,25 @@ class Authorizing:
         """Client and redirect URI, or an error that is never sent anywhere (RFC 6749 section 4.1.2.1)."""
         for name in ("client_id", "redirect_uri"):
             if name in request.params.repeated:
-                raise OAuthError("invalid_request", f"The parameter {name} must not be repeated.")
+                raise OAuthError("invalid_request", Sentence("The parameter %(name)s must not be repeated.", name=name))
         client_id = request.params.get("client_id")
         if client_id is None:
-            raise OAuthError("invalid_request", "The parameter client_id is missing.")
+            raise OAuthError("invalid_request", Sentence("The parameter %(name)s is missing.", name="client_id"))
         client = self.query_client(client_id)
         if client is None:
-            raise OAuthError("invalid_client", "This client is not known here.", cause=f"client_id {client_id[:200]!r}")
+            cause = f"client_id {client_id[:200]!r}"
+            raise OAuthError("invalid_client", Sentence("This client is not known here."), cause=cause)
         asked = request.params.get("redirect_uri")
         if asked is None:
             only = client.get_default_redirect_uri()
             if only is None:
-                raise OAuthError("invalid_request", "The parameter redirect_uri is missing.")
+                raise OAuthError("invalid_request", Sentence("The parameter %(name)s is missing.", name="redirect_uri"))
             return client, only
         if not client.check_redirect_uri(asked):
             why = redirects.difference(client.redirect_uris, asked)
             raise OAuthError(
                 "invalid_request",
-                "The redirect_uri is not registered for this client.",
+                Sentence("The redirect_uri is not registered for this client."),
                 cause=f"client {client_id}: redirect_uri {asked[:200]!r} is not registered: {why}",
             )
         return client, asked
@@ -143,10 +145,10 @@ class Authorizing:
     def redirect(self, request: AuthorizationRequest, uri: str, members: dict[str, Any]) -> Answer:
         """Send the browser to the client with `members`, `state` as it came and `iss` (RFC 9207)."""
         state = {"state": request.params["state"]} if "state" in request.params else {}
-        return self._send(uri, {**members, **state, "iss": request.exchange.base}, request.mode)
+        return self._send(request.exchange, uri, {**members, **state, "iss": request.exchange.base}, request.mode)
 
-    def _send(self, uri: str, members: dict[str, Any], mode: str) -> Answer:
-        return self.pages.post_to(uri, members) if mode == "form_post" else redirect_answer(uri, members, mode)
+    def _send(self, exchange: Exchange, uri: str, members: dict[str, Any], mode: str) -> Answer:
+        return self.pages.post_to(exchange, uri, members) if mode == "form_post" else redirect_answer(uri, members, mode)
 
     def redirect_error(self, exchange: Exchange, error: OAuthError) -> Answer:
         """The error as a redirect to the client, or raised for a page where the redirect URI cannot be trusted."""
@@ -154,7 +156,7 @@ class Authorizing:
             raise error
         members = {"error": error.error, "error_description": error.description, "state": error.state}
         told = {name: value for name, value in members.items() if value is not None and (value or name == "state")}
-        return self._send(error.redirect_uri, {**told, "iss": exchange.base}, error.mode)
+        return self._send(exchange, error.redirect_uri, {**told, "iss": exchange.base}, error.mode)
 
 
 def response_type_of(request: AuthorizationRequest) -> str:

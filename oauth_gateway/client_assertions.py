@@ -73,11 +73,11 @@ class ClientAssertions:
             raise JoseRefused("iss and sub must both be the client_id")
         if claims.get("aud") != issuer:
             raise JoseRefused(f"aud must be {issuer!r}, alone and not in a list")
-        expires = _time(claims, "exp")
+        expires = jose.date_of(claims, "exp")
         if expires is None or not now - SKEW < expires <= now + SKEW + MOST_SECONDS:
             raise JoseRefused(f"exp must be there, not past, and at most {MOST_SECONDS} seconds ahead")
         for name in ("iat", "nbf"):
-            if (_time(claims, name) or 0) > now + SKEW:
+            if (jose.date_of(claims, name) or 0) > now + SKEW:
                 raise JoseRefused(f"{name} is in the future")
         jti = claims.get("jti")
         if not isinstance(jti, str) or not 0 < len(jti) <= MOST_JTI:
@@ -110,13 +110,3 @@ class ClientAssertions:
             except JoseRefused:
                 continue
         raise JoseRefused("the signature is not good, or it has no secret for signing: rotate it")
-
-
-def _time(claims: dict[str, Any], name: str) -> float | None:
-    """A numeric date, or None where there is none; raises JoseRefused for anything else."""
-    value = claims.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 10**11:
-        raise JoseRefused(f"{name} is not a date")
-    return float(value)

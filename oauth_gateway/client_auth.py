@@ -5,17 +5,15 @@ Exactly one mechanism a request, and every failure reads the same, so that nobod
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_to_bytes
 
 from authlib.oauth2 import OAuth2Error
 
 from . import client_assertions, clock, jose
 from .errors import OAuthError
 from .models import Client, Secret
+from .request import CHALLENGE
 
 if TYPE_CHECKING:
     from .request import AuthorizationRequest
@@ -26,28 +24,8 @@ MOST_FAILURES = 50  # from one address for one client_id in the window
 QueryClient = Callable[[str], Client | None]
 
 
-def basic_credentials(header: str | None) -> tuple[str, str] | None:
-    """client_id and secret of a Basic header, form-decoded (RFC 6749 section 2.3.1); None where it is no such header."""
-    scheme, _, value = (header or "").partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        text = base64.b64decode(value.strip(), validate=True).decode("utf-8")
-        client_id, colon, secret = text.partition(":")
-        if colon:
-            return _form_decoded(client_id), _form_decoded(secret)
-    except (binascii.Error, ValueError):
-        pass
-    raise OAuthError("invalid_client", "The Basic credentials are malformed.", 401, headers=_challenge())
-
-
-def _form_decoded(text: str) -> str:
-    return unquote_to_bytes(text.replace("+", " ")).decode("utf-8")
-
-
 def by_basic(query_client: QueryClient, request: AuthorizationRequest) -> Client | None:
-    credentials = basic_credentials(request.headers.get("Authorization"))
-    return _with_secret(query_client, *credentials) if credentials else None
+    return _with_secret(query_client, *request.basic) if request.basic else None
 
 
 def by_post(query_client: QueryClient, request: AuthorizationRequest) -> Client | None:
@@ -107,8 +85,8 @@ def _mechanism(request: AuthorizationRequest, endpoint: str, own: Client | None)
     """The one mechanism that the request uses; more than one is an error (RFC 6749 section 2.3). The client of an
     `own` method counts too.
     """
-    header = request.headers.get("Authorization")
-    credentials = basic_credentials(header)
+    header = request.exchange.environ.get("HTTP_AUTHORIZATION")
+    credentials = request.basic
     named = request.params.get("client_id")
     used = [name for name in ("client_secret", "client_assertion") if name in request.params]
     if own is not None and (not used or credentials is not None):
@@ -126,11 +104,11 @@ def _mechanism(request: AuthorizationRequest, endpoint: str, own: Client | None)
             raise OAuthError("invalid_request", "client_id differs from the one in the Basic header.")
         return "client_secret_basic"
     if header:
-        raise OAuthError("invalid_client", "This Authorization scheme authenticates no client.", 401, headers=_challenge())
+        raise OAuthError("invalid_client", "This Authorization scheme authenticates no client.", 401, headers=CHALLENGE)
     if "client_assertion" in request.params:
         return _by_assertion(request, named)
     if named is None and endpoint != "token":
-        raise OAuthError("invalid_client", "Client authentication is missing.", 401, headers=_challenge())
+        raise OAuthError("invalid_client", "Client authentication is missing.", 401, headers=CHALLENGE)
     if named is None:
         raise OAuthError("invalid_request", "The parameter client_id or a Basic header is missing.")
     return "client_secret_post" if "client_secret" in request.params else "none"
@@ -139,7 +117,7 @@ def _mechanism(request: AuthorizationRequest, endpoint: str, own: Client | None)
 def _by_assertion(request: AuthorizationRequest, named: str | None) -> str:
     """Which of the two kinds of assertion it is: an HMAC or a signature. Whose, and whether it is good, is found out later."""
     if named not in (None, client_assertions.client_id_of(request)):
-        raise OAuthError("invalid_client", "client_id is not that of the assertion.", 401, headers=_challenge())
+        raise OAuthError("invalid_client", "client_id is not that of the assertion.", 401, headers=CHALLENGE)
     try:
         header, _ = jose.peek(request.params["client_assertion"])
     except jose.JoseRefused:
@@ -152,8 +130,7 @@ def _refused(server: AuthorizationServer, request: AuthorizationRequest, mechani
 
     The right secret still gets in afterwards: one of 256 random bits is not guessed, and nobody locks a client out.
     """
-    credentials = basic_credentials(request.headers.get("Authorization"))
-    client_id = credentials[0] if credentials else request.params.get("client_id", "")
+    client_id = request.basic[0] if request.basic else request.params.get("client_id", "")
     client_id = client_id or client_assertions.client_id_of(request)
     address = request.exchange.address
     server.events.emit("client.refused", client_id=client_id[:200], address=address, method=mechanism)
@@ -163,7 +140,7 @@ def _refused(server: AuthorizationServer, request: AuthorizationRequest, mechani
         retry = (("Retry-After", str(failures.remaining)),)
         return OAuthError("slow_down", "Too many failed attempts.", 429, headers=retry)
     cause = request.exchange.cause or _cause(server, client_id, mechanism)
-    return OAuthError("invalid_client", "Client authentication failed.", 401, headers=_challenge(), cause=cause)
+    return OAuthError("invalid_client", "Client authentication failed.", 401, headers=CHALLENGE, cause=cause)
 
 
 def _cause(server: AuthorizationServer, client_id: str, mechanism: str) -> str:
@@ -176,7 +153,3 @@ def _cause(server: AuthorizationServer, client_id: str, mechanism: str) -> str:
     if client.auth_method != mechanism:
         return f"client {client_id!r} used {mechanism} but is registered for {client.auth_method}"
     return f"client {client_id!r} sent a wrong secret, or this endpoint does not take {mechanism}"
-
-
-def _challenge() -> tuple[tuple[str, str], ...]:
-    return (("WWW-Authenticate", 'Basic realm="token endpoint", charset="UTF-8"'),)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 from . import fetch, jose, redirects
 from .errors import ConfigurationError
 from .jose import ALGORITHMS, JoseRefused
+from .sentences import TAG
 from .settings import Settings
 
 GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials", "implicit", "password")
@@ -24,6 +26,7 @@ PUBLIC = "none"
 SECRET_METHODS = ("client_secret_basic", "client_secret_post", "client_secret_jwt")
 AUTH_METHODS = (*SECRET_METHODS, "private_key_jwt", PUBLIC)
 _URI = re.compile(r"(?:urn|https):[\x21-\x7e]{1,200}\Z")
+_JOINERS = frozenset("\u200c\u200d\u200e\u200f")  # invisible, and part of how some scripts are written
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")
 Check = Callable[["Settings", str, Any], None]
 
@@ -45,7 +48,8 @@ def refuse(name: str, value: Any, why: str) -> ConfigurationError:
 
 
 def _name(settings: Settings, name: str, value: Any) -> None:
-    if any(ord(c) < 32 for c in value) or len(value) > 200:
+    kinds = {unicodedata.category(c) for c in value if c not in _JOINERS}
+    if {"Cc", "Cf", "Cs", "Zl", "Zp"} & kinds or (value and not value.strip()) or len(value) > 200:
         raise ConfigurationError(f"{name}: must be at most 200 visible characters")
 
 
@@ -154,10 +158,16 @@ MEMBERS: dict[str, Member] = {
 }
 
 
+def is_member(name: str) -> bool:
+    """Whether a client may have this member: the name alone comes in several languages (RFC 7591 section 2.2)."""
+    base, _, tag = name.partition("#")
+    return name in MEMBERS or (base == "client_name" and TAG.fullmatch(tag) is not None)
+
+
 def check_metadata(metadata: Mapping[str, Any], settings: Settings, had: Sequence[str] = ()) -> None:
     """Refuse metadata that cannot work or would be unsafe; grant types that the client `had` may stay."""
     for name, value in metadata.items():
-        MEMBERS[name].check(settings, name, value)
+        MEMBERS[name.partition("#")[0]].check(settings, name, value)
     _check_grants(metadata, settings, had)
     _check_authentication(metadata)
     hosts = {urlsplit(uri).hostname for uri in metadata["redirect_uris"]}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from .client_metadata import MEMBERS, PUBLIC, SECRET_METHODS, check_metadata, usual_response_types
+from .client_metadata import MEMBERS, PUBLIC, SECRET_METHODS, check_metadata, is_member, usual_response_types
 from .errors import ConfigurationError
 from .events import Events
 from .fetch import Fetcher, FetchError, strict_json
@@ -34,7 +34,7 @@ class Clients:
         """A new client with the members of `client_metadata.MEMBERS` that are given, and its secret, which is shown this once;
         None where it needs none.
         """
-        unknown = set(given) - MEMBERS.keys()
+        unknown = {name for name in given if not is_member(name)}
         if unknown:
             raise ConfigurationError(f"{min(unknown)}: there is no such member; members are {', '.join(MEMBERS)}")
         members = {name: value for name, value in given.items() if value is not None}

@@ -12,6 +12,7 @@ from .errors import OAuthError, StoreUnavailable
 from .models import Grant, User, public_id
 from .request import AuthorizationRequest
 from .sealing import new_number
+from .sentences import Sentence
 from .store import NewToken, Outcome
 
 if TYPE_CHECKING:
@@ -52,12 +53,12 @@ def issue_code(
         server.after_write(now)
         _tell_what_was_issued(server, request, grant, tokens)
     elif outcome is Outcome.GONE:
-        raise OAuthError("login_required", "The person signed out meanwhile.")
+        raise OAuthError("login_required", "The person signed out, or took the access back, meanwhile.")
     else:
         known = server.store.code(credential.number, credential.digest)
         lost = [new for new in tokens if server.store.token(new.number, new.digest)[0] is None]  # a JWT cannot be made again
         if known is None or known.redeemed is not None or known.expires <= now or lost:
-            raise OAuthError("invalid_request", "This request was answered before.", 409)
+            raise OAuthError("invalid_request", Sentence("This request was answered before."), 409)
     return text, grant
 
 

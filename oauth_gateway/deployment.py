@@ -132,13 +132,18 @@ def has_secret(settings: Settings) -> bool:
 
 
 def store_of(settings: Settings) -> Store:
-    """The store that `database` names or is."""
+    """The store that `database` names or is; raises ConfigurationError where there is none to have."""
+    if not settings.server:
+        raise ConfigurationError(
+            "server = false: this is a gate for others' tokens, without clients, people, keys or a database"
+        )
     if not isinstance(settings.database, str):
         store: Store = settings.database
     elif NAMED.fullmatch(settings.database):
         store = named("database", settings.database)()
     else:
-        store = open_store(settings.database, strict=settings.revocation is None)
+        strict = settings.revocation is None
+        store = open_store(settings.database, strict=strict, durable_tokens=settings.durable_tokens)
     if not settings.secret and file_of(settings.database) is None and settings.database != "sqlite://":
         raise ConfigurationError(
             "secret: must be set with this database, the same on every machine: at least 32 bytes that nobody can guess, such"

@@ -11,9 +11,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .exchange import Answer, Exchange
+from .resource_server import ResourceServer
 from .server import AuthorizationServer
 
-Make = Callable[[AuthorizationServer, Exchange], dict[str, Any]]
+Make = Callable[[Any, Exchange], dict[str, Any]]  # the server first, of either kind
 MAX_AGE = 300  # seconds for which others may keep a document
 _PREFLIGHT = [
     ("Access-Control-Allow-Origin", "*"),
@@ -31,13 +32,13 @@ def document_answer(exchange: Exchange, body: Callable[[], bytes], kind: str = "
     return Answer(200, headers, body())
 
 
-def well_known(server: AuthorizationServer, name: str, make: Make, identifier: str | None) -> None:
+def well_known(server: AuthorizationServer | ResourceServer, name: str, make: Make, identifier: str | None) -> None:
     """Serve what `make` gives as a document of that name."""
     serve_document(server, name, _Document(server, make), identifier)
 
 
 def serve_document(
-    server: AuthorizationServer,
+    server: AuthorizationServer | ResourceServer,
     name: str,
     handler: Callable[[Exchange], Answer],
     identifier: str | None,
@@ -70,10 +71,24 @@ def server_document(server: AuthorizationServer, exchange: Exchange) -> dict[str
     return document
 
 
+def resource_document(server: AuthorizationServer | ResourceServer, exchange: Exchange) -> dict[str, Any]:
+    """The protected app's metadata (RFC 9728 section 2)."""
+    settings = server.settings
+    own = [exchange.base] if settings.server else []
+    document: dict[str, Any] = {
+        "resource": exchange.resource,
+        "authorization_servers": own + [entry.issuer for entry in settings.trusted_issuers],
+        "bearer_methods_supported": ["header"],
+    }
+    if settings.scopes:
+        document["scopes_supported"] = list(settings.scopes)
+    return document
+
+
 class _Document:
     """A document whose bytes are made once an issuer, not once a request."""
 
-    def __init__(self, server: AuthorizationServer, make: Make) -> None:
+    def __init__(self, server: AuthorizationServer | ResourceServer, make: Make) -> None:
         self._server = server
         self._make = make
         self._bytes: tuple[str, bytes] | None = None

@@ -6,22 +6,27 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from .sentences import Sentence
+
 _OUTSIDE = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
 
 
 def legal_description(text: str) -> str:
     """`text` with every character that an `error_description` must not carry replaced by `?` (RFC 6749 section 4.1.2.1)."""
+    if isinstance(text, Sentence):
+        return text.cleaned(legal_description)
     return _OUTSIDE.sub("?", text)
 
 
 class OAuthError(Exception):
     """What the other side of the protocol is told.
 
-    `error` is a registered code, `description` one sentence for a developer, `status` the HTTP status, `headers` extra
-    response headers, `scope` what the challenge of RFC 6750 names.
+    `error` is a registered code, `description` one sentence for a developer, a Sentence where people may meet it on a page,
+    `status` the HTTP status, `headers` extra response headers, `scope` what the challenge of RFC 6750 names, `parameters` what
+    else it names (RFC 9470 section 3).
     `redirect_uri` is set only once it was checked against the client, and `mode` is the response mode that takes it there;
     without it the error is a page or a JSON document and is never sent anywhere. `cause` is for the operator's log and never
-    leaves the server.
+    leaves the server. `again` is an address of ours at which a person can start again.
     """
 
     def __init__(
@@ -32,10 +37,12 @@ class OAuthError(Exception):
         *,
         headers: tuple[tuple[str, str], ...] = (),
         scope: str = "",
+        parameters: tuple[tuple[str, str], ...] = (),
         redirect_uri: str | None = None,
         state: str | None = None,
         mode: str = "query",
         cause: str = "",
+        again: str = "",
     ) -> None:
         super().__init__(f"{error}: {description}")
         self.error = error
@@ -43,11 +50,26 @@ class OAuthError(Exception):
         self.status = status
         self.headers = headers
         self.scope = scope
+        self.parameters = parameters
         self.redirect_uri = redirect_uri
         self.state = state
         self.mode = mode
         self.token: Any = None  # a good one that was not good enough, for the event
         self.cause = cause
+        self.again = again
+
+
+class SignInRequired(Exception):
+    """A person at a browser has to sign in, or to sign in again, at `address`, which leads back; programs get `refusal`.
+
+    What they sent stays with their browser where it is a form (`keeps_form`).
+    """
+
+    def __init__(self, refusal: OAuthError, address: str, *, keeps_form: bool) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+        self.address = address
+        self.keeps_form = keeps_form
 
 
 class StepUpRequired(OAuthError):
@@ -81,3 +103,11 @@ class StoreUnavailable(Exception):
     """The store did not answer or refused to; the caller answers 503 and never lets a request through."""
 
     retry_after = 1
+
+
+class IssuerUnavailable(OAuthError):
+    """Another issuer, without which a token cannot be judged, does not answer: 503, and the request does not get through."""
+
+    def __init__(self, cause: str, retry_after: int = 1) -> None:
+        retry = (("Retry-After", str(retry_after)),)
+        super().__init__("temporarily_unavailable", Sentence("Please try again in a moment."), 503, headers=retry, cause=cause)

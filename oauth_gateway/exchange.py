@@ -15,12 +15,16 @@ from webob.headers import EnvironHeaders
 
 from . import params, policy
 from .errors import OAuthError, StoreUnavailable
+from .languages import Language, language_of
 from .models import Client
+from .sentences import Sentence
 from .settings import LOOPBACK, Settings
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
+MOST_LANGUAGES = 500  # characters that are looked at; what is chosen is remembered by them
 NO_STORE = [("Cache-Control", "no-store"), ("Pragma", "no-cache")]
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
@@ -53,7 +57,7 @@ class Answer:
 
 def json_answer(status: int, document: Any, headers: Iterable[tuple[str, str]] = ()) -> Answer:
     """A JSON document that must not be stored by caches."""
-    body = json.dumps(document, separators=(",", ":")).encode()
+    body = _to_json(document).encode()
     return Answer(status, [("Content-Type", "application/json"), *NO_STORE, *headers], body)
 
 
@@ -68,7 +72,7 @@ def error_answer(error: OAuthError) -> Answer:
 def unavailable(error: StoreUnavailable) -> OAuthError:
     """503: nothing was decided, and when to ask again."""
     retry = (("Retry-After", str(error.retry_after)),)
-    return OAuthError("temporarily_unavailable", "Please try again in a moment.", 503, headers=retry)
+    return OAuthError("temporarily_unavailable", Sentence("Please try again in a moment."), 503, headers=retry)
 
 
 def redirect_answer(uri: str, members: dict[str, Any], mode: str = "query") -> Answer:
@@ -79,16 +83,30 @@ def redirect_answer(uri: str, members: dict[str, Any], mode: str = "query") -> A
     return Answer(303, headers)  # 303, so that a posted form is never posted on (RFC 9700 section 4.12)
 
 
-class Exchange:
-    """A request on the protocol road: `base` is the public base URL, `url(path)` an endpoint's address."""
+class Headers(EnvironHeaders):  # type: ignore[misc]
+    """A request's headers. There are some: counting them, as their truth is else told, takes longer than all look-ups."""
 
-    def __init__(self, environ: Environ, settings: Settings) -> None:
+    def __bool__(self) -> bool:
+        return True
+
+
+class Exchange:
+    """A request on the protocol road: `base` is the public base URL, `url(path)` an endpoint's address.
+
+    `remote_user` is the REMOTE_USER of the server or of an outer middleware, which is no longer in the environ; `cookies` are
+    Set-Cookie headers that go with whatever is answered.
+    """
+
+    def __init__(self, environ: Environ, settings: Settings, remote_user: str | None = None) -> None:
         self.environ = environ
         self.settings = settings
+        self.remote_user = remote_user
+        self.cookies: list[tuple[str, str]] = []
         self.method: str = environ["REQUEST_METHOD"]
         self.base = settings.issuer or loopback_base(environ)
         self.client: Client | None = None  # once it has authenticated
         self.cause = ""  # why it could not, for the log
+        self.ui_locales = ""  # the languages that the authorization or logout request names
 
     @property
     def request(self) -> webob.Request:
@@ -96,8 +114,8 @@ class Exchange:
         return webob.Request(self.environ)
 
     @property
-    def headers(self) -> EnvironHeaders:
-        return EnvironHeaders(self.environ)
+    def headers(self) -> Headers:
+        return Headers(self.environ)
 
     def url(self, path: str) -> str:
         """The absolute URL of one of our endpoints."""
@@ -113,22 +131,33 @@ class Exchange:
         return self.settings.audience
 
     @property
+    def language(self) -> Language:
+        """The language of the person at this browser."""
+        accepted = self.environ.get("HTTP_ACCEPT_LANGUAGE", "")
+        return language_of(self.ui_locales[:MOST_LANGUAGES], accepted[:MOST_LANGUAGES])
+
+    @property
     def address(self) -> str:
         return client_address(self.environ, self.settings)
 
     @property
     def cookie(self) -> tuple[str, bool]:
-        """The session cookie's name, and whether it is Secure; loopback hosts share cookies among ports."""
-        parts = urlsplit(self.base)
-        if parts.scheme == "https":
-            return f"__Host-oauth_gateway-{hashlib.sha256(self.base.encode()).hexdigest()[:8]}", True
-        return f"oauth_gateway_{parts.port or 80}", False
+        """The session cookie's name, and whether it is Secure."""
+        return session_cookie(self.base)
 
     def query(self) -> params.Params:
         return params.read_query(self.environ)
 
     def form(self) -> params.Params:
         return params.read_form(self.environ)
+
+
+def session_cookie(base: str) -> tuple[str, bool]:
+    """The session cookie's name at a public base URL, and whether it is Secure; loopback hosts share cookies among ports."""
+    parts = urlsplit(base)
+    if parts.scheme == "https":
+        return f"__Host-oauth_gateway-{hashlib.sha256(base.encode()).hexdigest()[:8]}", True
+    return f"oauth_gateway_{parts.port or 80}", False
 
 
 def client_address(environ: Environ, settings: Settings) -> str:

@@ -13,13 +13,17 @@ from typing import Any
 from urllib.parse import quote, unquote_plus
 
 from . import clock
+from .browser_sessions import BrowserSessions
+from .cookies import KnownCookies
 from .cors import is_preflight
 from .errors import OAuthError, StepUpRequired, StoreUnavailable
 from .exchange import Answer, Environ
 from .models import LACKS_SCOPE, Token
-from .policy import Decision, Policy, not_canonical
+from .policy import OVERRIDES, Decision, Policy, combine, not_canonical
 from .refusals import Refusals
+from .sentences import Sentence
 from .settings import Settings
+from .step_up import look_closer
 from .tokens import Tokens
 
 Place = tuple[str, str, str]  # method, SCRIPT_NAME, PATH_INFO
@@ -50,24 +54,29 @@ IDENTITY = frozenset(
         )
     }
 )
-OVERRIDES = ("HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_X_METHOD_OVERRIDE", "HTTP_X_HTTP_METHOD")
 UNUSUAL = IDENTITY.union(OVERRIDES)
 MOST_PATHS = 8192  # remembered decisions; a flood of paths costs a few microseconds each, and a few megabytes at most
+NEEDS_TOKEN = Sentence("A bearer token is required.")
 LONGEST_PATH = 300  # characters; decisions about longer ones are made anew
 _CREDENTIAL = re.compile(r"[A-Za-z0-9\-._~+/]+=*\Z")
 _BEARER = re.compile(r"(?:\A|,)\s*bearer(?:\s|\Z)", re.IGNORECASE)
-_COOKIE = re.compile(r"(?:__Host-oauth_gateway-[0-9a-f]{8}|oauth_gateway_[0-9]{1,5})=")
+_NO_COOKIES: dict[str, str] = {}
 
 
 class Guard:
     """Decides about the requests for the wrapped app."""
 
-    def __init__(self, settings: Settings, tokens: Tokens, refusals: Refusals) -> None:
+    def __init__(self, settings: Settings, tokens: Tokens, refusals: Refusals, browsers: BrowserSessions) -> None:
         self._policy = Policy(settings.routes)
         self._tokens = tokens
         self._refusals = refusals
+        self._browsers = browsers
+        self._judges = browsers.judges
+        self._cookies = KnownCookies()
+        self._known_cookies = self._cookies.known
         self._forward = settings.forward_authorization
         self._identity_headers = settings.identity_headers
+        self._unprefixed = {entry.issuer for entry in settings.trusted_issuers if entry.prefix is None}
         self.known: dict[Place, Decision] = {}
 
     def decide(self, place: Place) -> Decision:
@@ -78,7 +87,7 @@ class Guard:
         path = path or "/"
         reason = not_canonical(path)
         if reason is not None:
-            raise OAuthError("invalid_request", f"The path is not canonical: {reason}.")
+            raise OAuthError("invalid_request", Sentence("The path is not canonical: %(reason)s.", reason=reason))
         decision = self._answering(self._policy.decide(method, path))
         if len(path) + len(method) <= LONGEST_PATH:
             if len(self.known) >= MOST_PATHS:
@@ -88,10 +97,17 @@ class Guard:
 
     def admit(self, environ: Environ, decision: Decision) -> None:
         """Make `environ` what the app may see, or raise OAuthError (or StoreUnavailable) before the app is called."""
-        if not environ.keys().isdisjoint(UNUSUAL):
+        if not UNUSUAL.isdisjoint(environ):
             decision = self._drop_unusual(environ, decision)
-        if "HTTP_COOKIE" in environ and "oauth_gateway" in environ["HTTP_COOKIE"]:
-            _cut_cookies(environ)
+        cookies = environ.get("HTTP_COOKIE")
+        if cookies is not None and "oauth_gateway" in cookies:
+            rest, ours = self._known_cookies.get(cookies) or self._cookies.take_apart(cookies)
+            if rest:
+                environ["HTTP_COOKIE"] = rest
+            else:
+                del environ["HTTP_COOKIE"]
+        else:
+            ours = _NO_COOKIES
         header = environ.get("HTTP_AUTHORIZATION")
         if environ["REQUEST_METHOD"] == "OPTIONS" and is_preflight(environ):
             return _admit_preflight(environ, decision)
@@ -101,29 +117,37 @@ class Guard:
             return self._without_token(environ, decision)
         query = environ.get("QUERY_STRING")
         if query and ("access_token" in query or "%" in query) and _names_a_token(query):
-            raise OAuthError("invalid_request", "A token must not be sent in the query string.")
+            raise OAuthError("invalid_request", Sentence("A token must not be sent in the query string."))
         if header is None:
             if decision.kind == "optional":
                 return self._without_token(environ, decision)
-            raise OAuthError("", "A bearer token is required.", 401)
-        try:
-            token = self._tokens.find(header, clock.now()) if header[:7] == "Bearer " else None
-        except StoreUnavailable:
-            token = None  # the slower look tells garbage from what could be a token
-        if token is None:
-            token = self._token(header)
-        if not decision.scopes <= token.scopes:
-            raise _lacks_scope(token, decision)
-        if not self._forward:
-            del environ["HTTP_AUTHORIZATION"]
+            if decision.kind != "session":
+                raise OAuthError("", NEEDS_TOKEN, 401)
+            token = self._browsers.token(environ, decision, ours)
+            environ["AUTH_TYPE"] = "Session"
+        else:
+            try:
+                found = self._tokens.find(header, clock.now()) if header[:7] == "Bearer " else None
+            except StoreUnavailable:
+                found = None  # the slower look tells garbage from what could be a token
+            token = found if found is not None else self._token(header)
+            if not decision.wanted <= token.scopes:
+                self._look_closer(environ, token, decision)
+            if not self._forward:
+                del environ["HTTP_AUTHORIZATION"]
+            environ["AUTH_TYPE"] = "Bearer"
         environ["oauth_gateway.token"] = token
         environ["oauth_gateway.require"] = token.require
         environ["oauth_gateway.refuse"] = decision.refuse
-        environ["AUTH_TYPE"] = "Bearer"
         if token.username is not None:
             environ["REMOTE_USER"] = _wsgi_text(token.username)
         if self._identity_headers:
-            _add_identity_headers(environ, token)
+            _add_identity_headers(environ, token, named=token.issuer not in self._unprefixed)
+
+    def _look_closer(self, environ: Environ, token: Token, decision: Decision) -> None:
+        if not decision.scopes <= token.scopes:
+            raise _lacks_scope(token, decision)
+        look_closer(token, decision, self._judges, environ)
 
     def _without_token(self, environ: Environ, decision: Decision) -> None:
         environ["oauth_gateway.token"] = None
@@ -147,8 +171,8 @@ class Guard:
             token = None
         if token is None:
             if not _CREDENTIAL.match(header[7:].strip(" ")):
-                raise OAuthError("invalid_request", "The Authorization header is malformed.")
-            raise OAuthError("invalid_token", "The token is unknown, expired or revoked.", 401)
+                raise OAuthError("invalid_request", Sentence("The Authorization header is malformed."))
+            raise OAuthError("invalid_token", Sentence("The token is unknown, expired or revoked."), 401)
         return token
 
     def _drop_unusual(self, environ: Environ, decision: Decision) -> Decision:
@@ -159,10 +183,7 @@ class Guard:
             other = environ.get(name)
             if other:
                 named = self._policy.decide(other.strip().upper()[:32], environ.get("PATH_INFO") or "/")
-                kinds = (decision.kind, named.kind)
-                kind = "token" if "token" in kinds else "optional" if "optional" in kinds else "public"
-                scopes, rules = decision.scopes | named.scopes, decision.rules + named.rules
-                decision = self._answering(Decision(kind, scopes, rules))
+                decision = self._answering(combine(decision.rules + named.rules, safe=decision.safe and named.safe))
         return decision
 
     def _answering(self, decision: Decision) -> Decision:
@@ -186,7 +207,7 @@ def _admit_preflight(environ: Environ, decision: Decision) -> None:
 
 def _require_a_token(*scopes: str) -> None:
     """`environ["oauth_gateway.require"]` of a request that came without a token."""
-    raise StepUpRequired("", "A bearer token is required.", 401, scopes)
+    raise StepUpRequired("", NEEDS_TOKEN, 401, scopes)
 
 
 def _require_in_vain(*scopes: str) -> None:
@@ -199,8 +220,8 @@ def _normalised(header: str) -> str:
     scheme, _, credential = header.replace("\t", " ").partition(" ")
     if scheme.lower() != "bearer":
         if scheme.lower().startswith("bearer") or _BEARER.search(header):
-            raise OAuthError("invalid_request", "The Authorization header is malformed.")
-        raise OAuthError("", "A bearer token is required.", 401)
+            raise OAuthError("invalid_request", Sentence("The Authorization header is malformed."))
+        raise OAuthError("", NEEDS_TOKEN, 401)
     return "Bearer " + credential.strip(" ")
 
 
@@ -208,25 +229,17 @@ def _names_a_token(query: str) -> bool:
     return any(unquote_plus(pair.partition("=")[0]) == "access_token" for pair in re.split("[&;]", query))
 
 
-def _cut_cookies(environ: Environ) -> None:
-    """The Cookie header without the gateway's own cookies."""
-    kept = [part for part in environ["HTTP_COOKIE"].split(";") if not _COOKIE.match(part.strip())]
-    if kept:
-        environ["HTTP_COOKIE"] = ";".join(kept).strip()
-    else:
-        del environ["HTTP_COOKIE"]
-
-
 def _wsgi_text(text: str) -> str:
     """Text as WSGI wants it: UTF-8 bytes read as latin-1 (PEP 3333)."""
     return text if text.isascii() else text.encode().decode("latin-1")
 
 
-def _add_identity_headers(environ: Environ, token: Token) -> None:
+def _add_identity_headers(environ: Environ, token: Token, *, named: bool) -> None:
+    """`named` is False where subject and client are another issuer's words, which no prefix keeps apart from ours."""
     values: dict[str, Any] = {
-        "HTTP_X_AUTH_SUBJECT": token.subject,
+        "HTTP_X_AUTH_SUBJECT": token.subject if named else None,
         "HTTP_X_AUTH_USERNAME": token.username,
-        "HTTP_X_AUTH_CLIENT_ID": token.client_id,
+        "HTTP_X_AUTH_CLIENT_ID": token.client_id if named else None,
         "HTTP_X_AUTH_SCOPE": token.get_scope(),
     }
     for name, value in values.items():

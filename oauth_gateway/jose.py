@@ -21,6 +21,8 @@ warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)
 
 Key = RSAKey | ECKey | OKPKey | OctKey
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
+# what others may sign with: a public key checks each of them
+FOREIGN_ALGORITHMS = tuple("RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA".split())  # noqa: SIM905
 LEAST_RSA_BITS = 2048  # RFC 7518 section 3.3
 LONGEST = 16_384  # characters of a token that is looked at
 MOST_DEPTH = 16  # of its claims
@@ -30,6 +32,7 @@ _MADE_OF: dict[str, tuple[str, str | int]] = {
     "ES256": ("EC", "P-256"),
     "EdDSA": ("OKP", "Ed25519"),
 }
+_CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "EdDSA": "Ed25519"}
 _COMPACT = re.compile(r"[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z")
 
 
@@ -68,6 +71,30 @@ def load_public(data: Any) -> Key:
     if isinstance(key, RSAKey) and key.raw_value.key_size < LEAST_RSA_BITS:
         raise JoseRefused(f"an RSA key of fewer than {LEAST_RSA_BITS} bits")
     return key
+
+
+def fits(data: Mapping[str, Any], algorithm: str) -> bool:
+    """Whether a public JWK is of the kind that `algorithm` needs, and not meant for anything else."""
+    curve = _CURVES.get(algorithm)
+    kind = "RSA" if curve is None else "OKP" if algorithm == "EdDSA" else "EC"
+    meant = data.get("alg", algorithm)
+    return (
+        data.get("kty") == kind
+        and (curve is None or data.get("crv") == curve)
+        and meant in ((algorithm, "Ed25519") if algorithm == "EdDSA" else (algorithm,))
+        and data.get("use", "sig") == "sig"
+        and "verify" in data.get("key_ops", ["verify"])
+    )
+
+
+def date_of(claims: Mapping[str, Any], name: str) -> float | None:
+    """A numeric date, or None where there is none; raises JoseRefused for anything else."""
+    value = claims.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 10**11:
+        raise JoseRefused(f"{name} is not a date")
+    return float(value)
 
 
 def secret_key(secret: str) -> Key:
@@ -124,7 +151,8 @@ def verify(text: str, key: Key, algorithms: Collection[str]) -> dict[str, Any]:
     """The claims of a token that `key` signed with one of `algorithms`; raises JoseRefused. Times are not looked at."""
     _, claims = peek(text)  # strict JSON, and bounded, before anything is computed
     try:
-        jwt.decode(text, key, algorithms)
+        # header members that nobody here knows are ignored, save what `crit` lists (RFC 7515 section 4)
+        jwt.decode(text, key, registry=jws.JWSRegistry(algorithms=algorithms, strict_check_header=False))
     except (JoseError, ValueError, TypeError, KeyError, RecursionError, AttributeError) as error:
         raise JoseRefused(f"the signature is not good ({type(error).__name__})") from None
     return claims

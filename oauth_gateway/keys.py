@@ -22,7 +22,7 @@ from .models import SigningKey
 from .own_keys import own_keys
 from .sealing import Sealer
 from .settings import Settings
-from .store import Store
+from .store import UNTOLD, Store
 
 log = logging.getLogger("oauth_gateway")
 LEAD = 600  # seconds; twice the age for which the JWK Set may be kept (see `jwk_set`)
@@ -41,7 +41,7 @@ class _Known:
     stored: tuple[SigningKey, ...]
     opened: Mapping[str, jose.Key] = field(repr=False)
     until: Mapping[str, float]
-    epoch: bytes = b""
+    epoch: bytes | None = b""
     due: float = 0.0
 
 
@@ -57,16 +57,19 @@ class Keys:
         self._own = own_keys(settings.signing_keys)
         self._algorithms = {key.algorithm for key, _ in self._own.values()}
         self._replaced: dict[str, float] = {}  # since when an own key signs in place of made ones
+        self._known: _Known | None = None
+        self._made: dict[str, jose.Key] = {}  # just now, or opened before the fork
         reset_in_children(self)
         self.reset()
 
     def reset(self) -> None:
-        """Know nothing: at first and in a forked child."""
+        """Know nothing: at first and in a forked child, which keeps the opened keys for when it has read that they live."""
         self._lock = threading.Lock()
-        self._known: _Known | None = None
+        if self._known is not None:
+            self._made.update(self._known.opened)  # opening a private RSA key takes 40 ms
+        self._known = None
         self._making = threading.Lock()
         self._succeed_after = 0.0
-        self._made: dict[str, jose.Key] = {}  # just now: opening a private RSA key takes 40 ms
 
     def prepare(self, now: float) -> None:
         """Make what is missing, exactly once whoever starts together; raises ConfigurationError for keys that do not open."""
@@ -220,7 +223,8 @@ class Keys:
         for key in stored:
             if not key.revoked and ends.get(key.kid, now + 1) + self._hinted > now:
                 opened[key.kid] = before.get(key.kid) or self._made.pop(key.kid, None) or self._open(key)
-        self._known = _Known((*stored, *(key for key, _ in self._own.values())), opened, ends, epoch, now + READ_SECONDS)
+        seen = None if epoch == UNTOLD else epoch
+        self._known = _Known((*stored, *(key for key, _ in self._own.values())), opened, ends, seen, now + READ_SECONDS)
         return self._known
 
     def _open(self, key: SigningKey) -> jose.Key:

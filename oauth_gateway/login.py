@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from . import clock, params, redirects
+from .devices import device_of
 from .errors import OAuthError
 from .exchange import Answer, Exchange
 from .models import Client, Session, User
-from .navigation import refuse_unless_navigation, refuse_unless_same_origin, see_other
+from .navigation import place, refuse_unless_navigation, refuse_unless_same_origin, see_other, to_place
 from .request import AuthorizationRequest
+from .sentences import Sentence
 from .server import AuthorizationServer
 from .sessions import Sessions, new_value, read_cookie, set_cookie
 from .store import Ended
 
 MOST_QUERY = 4000  # characters; longer request lines are refused by servers anyway
 SETTLED = 300  # seconds for which a login counts as done for the request that asked for it
+OTHER_ACCOUNT = Sentence("The application asks for another account than the one that is signed in.")
 MOST_REQUEST = 16_000  # characters of a posted one; with what the pages add it stays below MOST_BODY
 
 
@@ -35,21 +37,48 @@ class Login:
     def signed_in(self, exchange: Exchange) -> tuple[Session, User] | None:
         return self.sessions.find(self.cookie(exchange), clock.now())
 
+    def suffices(self, request: AuthorizationRequest, session: Session, user: User) -> bool:
+        """Whether the login that there is will do: not where it is to be a new one, is too old, or somebody else is meant."""
+        if "login" in request.prompts or not self.is_meant(request, user):
+            return False
+        return request.max_age is None or is_recent(session, request.max_age)
+
+    def is_meant(self, request: AuthorizationRequest, user: User) -> bool:
+        return request.subject in (None, self.server.claims.subject(user.user_id, request.client))
+
+    def ask(
+        self, exchange: Exchange, request: AuthorizationRequest, grant: Any, signed_in: tuple[Session, User] | None
+    ) -> Answer:
+        """Have the person sign in for a validated request, for which who is signed in, if anybody, will not do."""
+        other = signed_in is not None and not self.is_meant(request, signed_in[1])
+        return self.page(exchange, request.params.text, grant=grant, message=OTHER_ACCOUNT if other else "")
+
+    def enrolled(self, user: User) -> User:
+        """The person as stored, now that something is going to be stored of them."""
+        return user
+
     def start(self, exchange: Exchange, query: str, *headers: tuple[str, str]) -> Answer:
-        """Lead the browser to where the request starts again, or to the sign-in page where there is none.
+        """Lead the browser to where the request starts again, or to a page of the app, or to the sign-in page where there is
+        neither.
 
         A request that is too long for an address goes along in a form: nothing is kept for somebody who is not signed in.
         """
+        if query.startswith("/"):
+            path = place(query)
+            return see_other(exchange.url("/authorize/login"), *headers) if path is None else to_place(exchange, path, *headers)
         encoded = params.encode(query)
         if not encoded:
             return see_other(exchange.url("/authorize/login"), *headers)
         if len(encoded) <= MOST_QUERY:
             return see_other(f"{exchange.url('/authorize')}?{encoded}", *headers)
         if len(encoded) > MOST_REQUEST:
-            raise OAuthError("invalid_request", f"The request is longer than {MOST_REQUEST} characters.", 413)
+            raise OAuthError(
+                "invalid_request", Sentence("The request is longer than %(most)s characters.", most=MOST_REQUEST), 413
+            )
         fields = [(name, value) for name, values in params.parse(query).every.items() for value in values]
         grant = self._validated(exchange, query)
         return self.server.pages.render(
+            exchange,
             "continue",
             headers=headers,
             leads_to=redirects.form_action_source(grant.redirect_uri) if grant else "",
@@ -57,13 +86,30 @@ class Login:
             fields=fields,
         )
 
+    def again(self, exchange: Exchange, query: str) -> str:
+        """The address at which the request starts again; empty where it is too long for one."""
+        return dict(self.start(exchange, query).headers).get("Location", "")
+
     def login(self, exchange: Exchange) -> Answer:
-        """The login form; without a pending request it ends on a page that says who is signed in."""
+        """The login form; it leads back to a page of the app (`next`), or ends on a page that says who is signed in. `max_age`
+        wants a login of the last seconds.
+        """
         refuse_unless_navigation(exchange)
         if exchange.method == "POST":
             return self._log_in(exchange)
-        signed_in = self.signed_in(exchange)
-        return self.page(exchange, "") if signed_in is None else self.account_page(exchange, *signed_in)
+        query, signed_in = exchange.query(), self.signed_in(exchange)
+        query.refuse_repeated()
+        following, age = place(query.get("next")), query.get("max_age", "")
+        if signed_in is None:
+            return self.page(exchange, following or "")
+        if re.fullmatch("[0-9]{1,10}", age) and not is_recent(signed_in[0], int(age)):
+            return self.page(
+                exchange, following or "", message=Sentence("Please sign in again to go on."), name=signed_in[1].username
+            )
+        if following in (None, urlsplit(exchange.url("/authorize/login")).path):
+            return see_other(exchange.url("/authorize/account"))
+        # not by itself: whoever is signed in here and not there, as with a cookie for that path only, would be sent in a circle
+        return self.server.pages.render(exchange, "go_on", username=signed_in[1].username, going_on=following)
 
     def _log_in(self, exchange: Exchange) -> Answer:
         refuse_unless_same_origin(exchange)
@@ -71,9 +117,8 @@ class Login:
         form.refuse_repeated()
         cookie, following = self.cookie(exchange), form.get("next", "")
         if not self.sessions.form_is_ours(cookie, "login", form.get("csrf", "")):
-            error = OAuthError("invalid_request", "The sign-in page was open for too long, or cookies are off.", 403)
-            again = dict(self.start(exchange, following).headers).get("Location", "")
-            return self.server.pages.error(error, again=again)
+            error = OAuthError("invalid_request", Sentence("The sign-in page was open for too long, or cookies are off."), 403)
+            return self.server.pages.error(exchange, error, again=self.again(exchange, following))
         now, name = clock.now(), form.get("username", "")
         try:
             user = self.server.users.log_in(name, form.get("password", ""), exchange.address, now)
@@ -82,17 +127,18 @@ class Login:
                 exchange, following, message=error.description, name=name, status=error.status, headers=error.headers
             )
         if user is None:
-            return self.page(exchange, following, message="Name or password is not right.", name=name, status=400)
-        value, ended = self.sessions.start(user, cookie, now)
+            return self.page(exchange, following, message=Sentence("Name or password is not right."), name=name, status=400)
+        value, ended = self.sessions.start(user, cookie, now, device_of(exchange.environ.get("HTTP_USER_AGENT", "")))
         if ended is not None:
             self.server.events.emit("session.ended", user_id=ended.session.user_id, address=exchange.address)
             self.server.jobs.hint()
         self.server.events.emit("user.login", user_id=user.user_id, address=exchange.address, method="pwd")
         cookie_name, secure = exchange.cookie
         header = set_cookie(cookie_name, value, secure=secure, lifetime=self.server.settings.session_lifetime)
-        grant = self._validated(exchange, following) if following else None
+        request = "" if following.startswith("/") else following
+        grant = self._validated(exchange, request) if request else None
         # what asked for this login is done; whoever needs proof of it reads auth_time
-        asked = settled(following, grant.request.client if grant else None) if following else ""
+        asked = settled(request, grant.request.client if grant else None) if request else following
         return self.past_parties(exchange, ended, self.start(exchange, asked, header))
 
     def page(
@@ -111,9 +157,10 @@ class Login:
             cookie_name, secure = exchange.cookie
             cookie = new_value()
             headers = (*headers, set_cookie(cookie_name, cookie, secure=secure, lifetime=None))
-        if grant is None and query:
+        if grant is None and query and not query.startswith("/"):
             grant = self._validated(exchange, query)
         return self.server.pages.render(
+            exchange,
             "login",
             status,
             headers=headers,
@@ -132,6 +179,12 @@ class Login:
         except OAuthError:
             return None  # /authorize will say so after the login
 
+    def end_others(self, exchange: Exchange, session: Session, user: User) -> None:
+        """Sign the person out everywhere but at this browser."""
+        for _ in range(self.sessions.end_others(user, session.sid, clock.now())):
+            self.server.events.emit("session.ended", user_id=user.user_id, address=exchange.address)
+        self.server.jobs.hint()
+
     def past_parties(self, exchange: Exchange, ended: Ended | None, answer: Answer, last: str = "") -> Answer:
         """The answer, or a page that tells the relying parties of a session that has ended, within the browser, and goes on
         where the answer leads, or to `last` (OpenID Connect Front-Channel Logout section 3).
@@ -147,33 +200,12 @@ class Login:
         if not frames or not goes_to:
             return answer
         cookies = tuple(header for header in answer.headers if header[0] == "Set-Cookie")
-        return self.server.pages.render("signing_out", headers=cookies, frames=frames, goes_to=goes_to)
-
-    def account_page(self, exchange: Exchange, session: Session, user: User) -> Answer:
-        """Who is signed in here, and where else they are."""
-        cookie, now = self.cookie(exchange) or "", clock.now()
-        sessions = [
-            {
-                "sid": each.sid,
-                "since": moment(each.created),
-                "signed_in": moment(each.auth_time),
-                "here": each.sid == session.sid,
-            }
-            for each in self.sessions.of(user, now)
-        ]
-        return self.server.pages.render(
-            "account",
-            username=user.username,
-            action=exchange.url("/authorize/logout"),
-            csrf=self.sessions.form_token(cookie, "logout"),
-            sessions=sessions,
-            session_action=exchange.url("/authorize/account"),
-            session_csrf=self.sessions.form_token(cookie, "account"),
-        )
+        return self.server.pages.render(exchange, "signing_out", headers=cookies, frames=frames, goes_to=goes_to)
 
 
-def moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+def is_recent(session: Session, max_age: int) -> bool:
+    """Whether the person is known to have signed in less than `max_age` seconds ago."""
+    return session.auth_time is not None and clock.now() - session.auth_time <= max_age
 
 
 def settled(query: str, client: Client | None) -> str:

@@ -17,7 +17,8 @@ from .errors import OAuthError
 from .exchange import Answer, Exchange
 from .login import MOST_QUERY, Login
 from .models import Client, Session, User
-from .navigation import refuse_unless_navigation, refuse_unless_same_origin, see_other
+from .navigation import refuse_unless_navigation, refuse_unless_same_origin, see_other, wrong_form
+from .sentences import Sentence
 from .server import AuthorizationServer
 from .sessions import set_cookie
 from .store import Ended
@@ -51,7 +52,9 @@ class Logout:
                 return self._confirmed(exchange, form)
             query = params.encode(form.text)
             if len(query) > MOST_QUERY:
-                raise OAuthError("invalid_request", f"The request is longer than {MOST_QUERY} characters.", 413)
+                raise OAuthError(
+                    "invalid_request", Sentence("The request is longer than %(most)s characters.", most=MOST_QUERY), 413
+                )
             return see_other(f"{exchange.url(PATH)}?{query}")  # where the browser sends its cookie along
         asked = exchange.query()
         wanted = self._wanted(exchange, asked)
@@ -64,6 +67,7 @@ class Logout:
 
     def _wanted(self, exchange: Exchange, query: params.Params) -> Wanted:
         """Section 2; raises OAuthError for a page where anything about the request is not right."""
+        exchange.ui_locales = query.get("ui_locales", "")
         query.refuse_repeated()
         hint, client_id, text = None, query.get("client_id"), query.get("id_token_hint")
         if text is not None:
@@ -72,11 +76,11 @@ class Logout:
                 log.info("id_token_hint of a logout is not an ID token that was issued here")
                 return Wanted()
             if client_id not in (None, hint["aud"]):
-                raise OAuthError("invalid_request", "id_token_hint is not one of this client.")
+                raise OAuthError("invalid_request", Sentence("id_token_hint is not one of this client."))
             client_id = hint["aud"]
         client = self.server.query_client(client_id) if client_id is not None else None
         if client is None and client_id is not None and hint is None:
-            raise OAuthError("invalid_request", "This client is not known here.")
+            raise OAuthError("invalid_request", Sentence("This client is not known here."))
         asked = query.get("post_logout_redirect_uri")
         if asked is None or client is None:  # an address that nobody stands for is not gone to
             return Wanted(client, hint)
@@ -84,7 +88,8 @@ class Logout:
         if not redirects.matches(registered, asked):
             why = redirects.difference(registered, asked)
             cause = f"client {client_id}: post_logout_redirect_uri {asked[:200]!r} is not registered: {why}"
-            raise OAuthError("invalid_request", "The post_logout_redirect_uri is not registered for this client.", cause=cause)
+            sentence = Sentence("The post_logout_redirect_uri is not registered for this client.")
+            raise OAuthError("invalid_request", sentence, cause=cause)
         state = urlencode({"state": query["state"]}) if "state" in query else ""
         goes_to = f"{asked}{'&' if '?' in asked else '?'}{state}" if state else asked
         return Wanted(client, hint, goes_to)
@@ -99,6 +104,7 @@ class Logout:
 
     def _ask(self, exchange: Exchange, query: params.Params, wanted: Wanted, user: User) -> Answer:
         return self.server.pages.render(
+            exchange,
             "logout",
             leads_to=redirects.form_action_source(wanted.goes_to) if wanted.goes_to else "",
             client_name=wanted.client.name if wanted.client else "",
@@ -112,8 +118,11 @@ class Logout:
         refuse_unless_same_origin(exchange)
         form.refuse_repeated()
         if not self.login.sessions.form_is_ours(self.login.cookie(exchange), "logout", form["csrf"]):
-            raise OAuthError("invalid_request", "This page was not meant for this browser, or it is too old.", 403)
+            raise wrong_form(exchange.url(PATH))
         wanted = self._wanted(exchange, params.parse(form.get("request", "")))
+        signed_in = self.login.signed_in(exchange)
+        if signed_in is not None and "everywhere" in form:
+            self.login.end_others(exchange, *signed_in)
         return self._end(exchange, wanted, form.get("next", ""))
 
     def _end(self, exchange: Exchange, wanted: Wanted, following: str = "") -> Answer:
@@ -136,5 +145,7 @@ class Logout:
         elif wanted.goes_to:
             answer = see_other(wanted.goes_to, gone)
         else:
-            answer = self.server.pages.render("logged_out", headers=(gone,), login_url=exchange.url("/authorize/login"))
+            answer = self.server.pages.render(
+                exchange, "logged_out", headers=(gone,), login_url=exchange.url("/authorize/login")
+            )
         return self.login.past_parties(exchange, ended, answer, "" if following else exchange.url(PATH))

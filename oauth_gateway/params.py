@@ -10,9 +10,12 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from .errors import OAuthError
+from .sentences import Sentence
 
 MAX_BODY = 64 * 1024  # bytes; the largest honest request (a client assertion and a pushed request) stays far below
 MAX_FIELDS = 100
+_TOO_LARGE = Sentence("The body is larger than %(most)s bytes.", most=MAX_BODY)
+_NOT_A_FORM = Sentence("The body must be application/x-www-form-urlencoded.")
 MAY_REPEAT = frozenset({"resource"})
 
 
@@ -26,7 +29,9 @@ class Params(dict[str, str]):
     def refuse_repeated(self) -> None:
         """Raise `invalid_request` where a parameter came twice."""
         if self.repeated:
-            raise OAuthError("invalid_request", f"The parameter {sorted(self.repeated)[0]} must not be repeated.")
+            raise OAuthError(
+                "invalid_request", Sentence("The parameter %(name)s must not be repeated.", name=sorted(self.repeated)[0])
+            )
 
 
 def encode(text: str) -> str:
@@ -39,14 +44,14 @@ def parse(text: str) -> Params:
     try:
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
     except UnicodeDecodeError:
-        raise OAuthError("invalid_request", "The parameters are not UTF-8.") from None
+        raise OAuthError("invalid_request", Sentence("The parameters are not UTF-8.")) from None
     except ValueError:
-        raise OAuthError("invalid_request", f"More than {MAX_FIELDS} parameters.") from None
+        raise OAuthError("invalid_request", Sentence("More than %(most)s parameters.", most=MAX_FIELDS)) from None
     params = Params()
     every: dict[str, list[str]] = {}
     for name, value in pairs:
         if "\0" in value or "\ufffd" in value:
-            raise OAuthError("invalid_request", "A parameter holds a character that is not allowed.")
+            raise OAuthError("invalid_request", Sentence("A parameter holds a character that is not allowed."))
         if value:
             every.setdefault(name, []).append(value)
             params.setdefault(name, value)
@@ -63,9 +68,9 @@ def read_query(environ: dict[str, Any]) -> Params:
     """The parameters of the query string."""
     text = environ.get("QUERY_STRING", "")
     if not text.isascii():
-        raise OAuthError("invalid_request", "The query string holds unencoded characters.")
+        raise OAuthError("invalid_request", Sentence("The query string holds unencoded characters."))
     if len(text) > MAX_BODY:
-        raise OAuthError("invalid_request", "The query string is too long.", 414)
+        raise OAuthError("invalid_request", Sentence("The query string is too long."), 414)
     return parse(text)
 
 
@@ -73,28 +78,28 @@ def read_form(environ: dict[str, Any]) -> Params:
     """The parameters of a form body, read once and bounded; 413 and 415 as HTTP has them."""
     content_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
-        raise OAuthError("invalid_request", "Compressed bodies are not accepted.", 415)
+        raise OAuthError("invalid_request", Sentence("Compressed bodies are not accepted."), 415)
     length_text = environ.get("CONTENT_LENGTH") or ""
     chunked = not length_text and (environ.get("wsgi.input_terminated") or "HTTP_TRANSFER_ENCODING" in environ)
     if length_text and not (length_text.isascii() and length_text.isdigit()):
-        raise OAuthError("invalid_request", "Content-Length is not a number.")
+        raise OAuthError("invalid_request", Sentence("Content-Length is not a number."))
     length = MAX_BODY + 1 if chunked else int(length_text[:10] or 0)  # more digits are too much anyway
     if length > MAX_BODY and not chunked:
-        raise OAuthError("invalid_request", f"The body is larger than {MAX_BODY} bytes.", 413)
+        raise OAuthError("invalid_request", _TOO_LARGE, 413)
     if length and not chunked and content_type != "application/x-www-form-urlencoded":
-        raise OAuthError("invalid_request", "The body must be application/x-www-form-urlencoded.", 415)
+        raise OAuthError("invalid_request", _NOT_A_FORM, 415)
     body = _read(environ["wsgi.input"], length) if length else b""
     if chunked:
         if len(body) > MAX_BODY:
-            raise OAuthError("invalid_request", f"The body is larger than {MAX_BODY} bytes.", 413)
+            raise OAuthError("invalid_request", _TOO_LARGE, 413)
         if body and content_type != "application/x-www-form-urlencoded":
-            raise OAuthError("invalid_request", "The body must be application/x-www-form-urlencoded.", 415)
+            raise OAuthError("invalid_request", _NOT_A_FORM, 415)
     elif len(body) < length:
-        raise OAuthError("invalid_request", "The body is shorter than its Content-Length.")
+        raise OAuthError("invalid_request", Sentence("The body is shorter than its Content-Length."))
     try:
         return parse(body.decode("ascii"))
     except UnicodeDecodeError:
-        raise OAuthError("invalid_request", "The body holds unencoded characters.") from None
+        raise OAuthError("invalid_request", Sentence("The body holds unencoded characters.")) from None
 
 
 def _read(stream: Any, length: int) -> bytes:
@@ -102,5 +107,6 @@ def _read(stream: Any, length: int) -> bytes:
     try:
         body: bytes = stream.read(length)
     except Exception as error:
-        raise OAuthError("invalid_request", "The body cannot be read.", cause=f"{type(error).__name__}: {error}") from None
+        cause = f"{type(error).__name__}: {error}"
+        raise OAuthError("invalid_request", Sentence("The body cannot be read."), cause=cause) from None
     return body

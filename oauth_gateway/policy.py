@@ -12,18 +12,36 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from .sentences import Sentence
+
+JUDGED = ("acr", "max_age")  # words with a value
+OWN_WORD = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z", re.ASCII)  # MODULE:NAME
+ALLOWED = (
+    "public, optional, token, session, scope=a,b, acr=a,b, max_age=5m, claim:NAME=a,b, or MODULE:NAME of a judge of your own"
+)
+OVERRIDES = ("HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_X_METHOD_OVERRIDE", "HTTP_X_HTTP_METHOD")  # name another method to many apps
+SAFE = frozenset({"GET", "HEAD"})
+LOOK_CLOSER = " words"  # no scope, for it has a blank
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _METHOD = re.compile(r"[A-Z][A-Z-]*\Z")
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DOT_SEGMENT = re.compile(r"/\.{1,2}(?:;[^/]*)?(?:/|\Z)")
 
 
+KINDS = ("public", "optional", "session", "token")  # each asks for more than the one before
+Word = tuple[str, str]  # what a judge decides about: its name and its value, which may be empty
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a request must bring: `public` (no look at a token), `optional`, or a token with all of `scopes`."""
+    """What a request must bring: `public` (no look at a token), `optional`, a token with all of `scopes`, or such a token or
+    the `session` of a browser; and what the judges of `words` must say of it.
+    """
 
-    kind: str  # public, optional or token
+    kind: str  # one of KINDS
     scopes: frozenset[str] = frozenset()
+    words: tuple[Word, ...] = ()
 
 
 TOKEN = Access("token")
@@ -55,12 +73,30 @@ DEFAULT = Rule("(no rule: a valid token)", frozenset(), re.compile(""), re.compi
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the policy says of one method and path: the rules that must all allow, and what that needs together."""
+    """What the policy says of one method and path: the rules that must all allow, and what that needs together.
+
+    `wanted` is what a token's scopes are compared with: `scopes`, and where there are `words` what no token has, so that the
+    guard looks closer.
+    """
 
     kind: str
     scopes: frozenset[str]
     rules: tuple[Rule, ...] = field(default=())
+    words: tuple[Word, ...] = ()
+    wanted: frozenset[str] = frozenset()
+    safe: bool = False  # whether the method changes nothing
+    session: str = ""  # what tells sessions with these scopes from others
     refuse: Callable[..., Any] | None = field(default=None, compare=False, repr=False)  # the guard's answer to a step-up
+
+
+def combine(rules: tuple[Rule, ...], *, safe: bool) -> Decision:
+    """What is needed where all of `rules` must allow, by a method that is `safe` or not."""
+    access = [rule.access for rule in rules]
+    kind = max((each.kind for each in access), key=KINDS.index)
+    scopes = frozenset[str]().union(*(each.scopes for each in access))
+    words = tuple(dict.fromkeys(word for each in access for word in each.words))
+    wanted = scopes | ({LOOK_CLOSER} if words else set())
+    return Decision(kind, scopes, rules, words, wanted, safe, " ".join(["", *sorted(scopes)]))
 
 
 def parse_rule(text: str) -> Rule:
@@ -105,19 +141,52 @@ def _segment_pattern(segment: str) -> str:
 def _parse_access(words: list[str], text: str) -> Access:
     kinds: list[str] = []
     scopes: set[str] = set()
+    judged: list[Word] = []
     for word in words:
-        if word in ("public", "optional", "token"):
+        name, equals, value = word.partition("=")
+        if word in KINDS:
             kinds.append(word)
-        elif word.startswith("scope="):
-            scopes.update(word[6:].split(","))
+        elif name == "scope" and equals:
+            scopes.update(value.split(","))
+        elif name in JUDGED:
+            judged.append((name, _value(name, value, text)))
+        elif name.startswith("claim:"):
+            if not name[6:] or not value or "" in value.split(","):
+                raise ValueError(
+                    f"route {text!r}: write a claim as claim:NAME=value, several values with commas: claim:team=a,b"
+                )
+            judged.append(("claim", word[6:]))
+        elif OWN_WORD.match(word):
+            judged.append((word, ""))
         else:
-            raise ValueError(f"route {text!r}: {word!r} is unknown; ACCESS is public, optional, token or scope=a,b")
+            raise ValueError(f"route {text!r}: {word!r} is unknown; ACCESS is {ALLOWED}")
     for scope in scopes:
         if not _SCOPE_TOKEN.match(scope):
             raise ValueError(f"route {text!r}: {scope!r} is not a scope")
-    if len(kinds) > 1 or (scopes and kinds not in ([], ["token"])):
+    if len(kinds) > 1 or ((scopes or judged) and not {"token", "session"}.issuperset(kinds)):
         raise ValueError(f"route {text!r}: {' '.join(words)} contradict each other")
-    return Access(kinds[0] if kinds else "token", frozenset(scopes))
+    once = [name for name, _ in judged if name != "claim"]
+    if len(set(once)) < len(once):
+        raise ValueError(f"route {text!r}: a word comes twice")
+    return Access(kinds[0] if kinds else "token", frozenset(scopes), tuple(judged))
+
+
+def _value(name: str, value: str, text: str) -> str:
+    """The value of one of JUDGED as its judge takes it."""
+    if name == "max_age":
+        seconds = re.fullmatch(r"([0-9]{1,9})([smhd]?)", value)
+        if seconds is None or int(seconds[1]) == 0:
+            raise ValueError(f"route {text!r}: max_age is seconds or a duration such as 90s, 10m, 1h or 30d")
+        return str(int(seconds[1]) * _UNITS[seconds[2] or "s"])
+    if not all(_SCOPE_TOKEN.match(each) for each in value.split(",")):
+        raise ValueError(f"route {text!r}: acr is one or more values with commas between, any of which will do")
+    return value
+
+
+def word_text(word: Word) -> str:
+    """A judged word as rules write it."""
+    name, value = word
+    return f"claim:{value}" if name == "claim" else f"{name}={value}" if value else name
 
 
 def wsgi_path(path: str) -> str:
@@ -128,20 +197,20 @@ def wsgi_path(path: str) -> str:
 def not_canonical(path: str) -> str | None:
     """Why `path` (PATH_INFO as text) could mean two things to gateway and app, or None where it cannot."""
     if not path.startswith("/"):
-        return "it does not start with /"
+        return Sentence("it does not start with /")
     if "//" in path:
-        return "it has an empty segment"
+        return Sentence("it has an empty segment")
     if "\\" in path:
-        return "it has a backslash"
+        return Sentence("it has a backslash")
     if _CONTROL.search(path):
-        return "it has a control character"
+        return Sentence("it has a control character")
     if "/." in path and _DOT_SEGMENT.search(path):
-        return "it has a dot segment"
+        return Sentence("it has a dot segment")
     if not path.isascii():
         try:
             path.encode("latin-1").decode("utf-8")
         except UnicodeError:
-            return "it is not UTF-8"
+            return Sentence("it is not UTF-8")
     return None
 
 
@@ -173,6 +242,4 @@ class Policy:
                 # what asks for a token on every path decides about the path as it is only, like the default
                 if rule not in rules and rule is not DEFAULT and not rule.is_default:
                     rules.append(rule)
-        kinds = {rule.access.kind for rule in rules}
-        kind = "token" if "token" in kinds else "optional" if "optional" in kinds else "public"
-        return Decision(kind, frozenset().union(*(rule.access.scopes for rule in rules)), tuple(rules))
+        return combine(tuple(rules), safe=method in SAFE)

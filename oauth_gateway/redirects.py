@@ -93,6 +93,11 @@ def is_loopback(uri: str) -> bool:
     return _LOOPBACK.match(uri) is not None
 
 
+def is_on_device(uri: str) -> bool:
+    """Whether a registered URI leads to a program on the person's own device (RFC 8252 section 7): any of them could answer."""
+    return is_loopback(uri) or origin_of(uri) is None
+
+
 def origin_of(uri: str) -> str | None:
     """The web origin of a registered http or https URI; None for other schemes."""
     parts = urlsplit(uri)

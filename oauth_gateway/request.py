@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
 
 from authlib.oauth2.rfc6749 import OAuth2Request
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
@@ -10,18 +14,29 @@ from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 from .errors import OAuthError
 from .exchange import Exchange
 from .params import Params
+from .scopes import CLAIM
 
 if TYPE_CHECKING:
     from .decision import Decision
+
+
+CHALLENGE = (("WWW-Authenticate", 'Basic realm="token endpoint", charset="UTF-8"'),)
+
+
+_BLANK = vars(OAuth2Request("POST", "https://localhost"))
 
 
 class AuthorizationRequest(OAuth2Request):  # type: ignore[misc]
     """A protocol request as Authlib sees it, made of strict parameters and of URLs from the issuer."""
 
     def __init__(self, exchange: Exchange, parameters: Params, path: str) -> None:
-        super().__init__(exchange.method, exchange.url(path), headers=exchange.headers)
+        self.__dict__.update(_BLANK)  # instead of Authlib's constructor, which looks at the URL: ours comes from the issuer
+        self.method = exchange.method
+        self.uri = exchange.url(path)
+        self.headers = exchange.headers
         self.exchange = exchange
         self.params = parameters
+        exchange.ui_locales = parameters.get("ui_locales", "")
         self.payload = BasicOAuth2Payload(parameters)
         self.decision: Decision | None = None
         self.trusted_uri: str | None = None  # once client and redirect URI were checked
@@ -43,6 +58,21 @@ class AuthorizationRequest(OAuth2Request):  # type: ignore[misc]
         state = self.params.get("state") if "state" not in self.params.repeated else None
         return OAuthError(error, description, redirect_uri=self.trusted_uri, state=state, mode=self.mode)
 
+    @cached_property
+    def basic(self) -> tuple[str, str] | None:
+        """client_id and secret of a Basic header, form-decoded (RFC 6749 section 2.3.1); None where there is no such header."""
+        scheme, _, value = self.exchange.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if scheme.lower() != "basic":
+            return None
+        try:
+            text = base64.b64decode(value.strip(), validate=True).decode("utf-8")
+            client_id, colon, secret = text.partition(":")
+            if colon:
+                return _form_decoded(client_id), _form_decoded(secret)
+        except (binascii.Error, ValueError):
+            pass
+        raise OAuthError("invalid_client", "The Basic credentials are malformed.", 401, headers=CHALLENGE)
+
     @property
     def prompts(self) -> frozenset[str]:
         return frozenset(self.params.get("prompt", "").split())
@@ -50,7 +80,7 @@ class AuthorizationRequest(OAuth2Request):  # type: ignore[misc]
     @property
     def agreement(self) -> str:
         """All that a person has to agree to: the scope, and claims that are wanted by name."""
-        return " ".join([*(self.scope or "").split(), *(f"claim:{name}" for name in sorted(self.claims))])
+        return " ".join([*(self.scope or "").split(), *(f"{CLAIM}{name}" for name in sorted(self.claims))])
 
     @property
     def args(self) -> Params:
@@ -59,3 +89,7 @@ class AuthorizationRequest(OAuth2Request):  # type: ignore[misc]
     @property
     def form(self) -> Params:
         return self.params
+
+
+def _form_decoded(text: str) -> str:
+    return unquote_to_bytes(text.replace("+", " ")).decode("utf-8") if "+" in text or "%" in text else text

@@ -11,16 +11,39 @@ from collections.abc import Iterable, Mapping
 
 from .errors import OAuthError
 from .models import Client
+from .sentences import Sentence
 from .settings import Settings
 
 IDENTITY = {  # OpenID Connect Core sections 5.4 and 11, and what each lets a client do
-    "openid": "Sign you in with this account",
-    "profile": "See your profile: your name and what you told about yourself",
-    "email": "See your e-mail address",
-    "address": "See your postal address",
-    "phone": "See your phone number",
-    "offline_access": "Keep its access while you are signed out",
+    "openid": Sentence("Sign you in with this account"),
+    "profile": Sentence("See your profile: your name and what you told about yourself"),
+    "email": Sentence("See your e-mail address"),
+    "address": Sentence("See your postal address"),
+    "phone": Sentence("See your phone number"),
+    "offline_access": Sentence("Keep its access while you are signed out"),
 }
+CLAIMS = {  # the standard ones that a request may name by themselves (section 5.1)
+    "name": Sentence("See your name"),
+    "given_name": Sentence("See your given name"),
+    "family_name": Sentence("See your family name"),
+    "middle_name": Sentence("See your middle name"),
+    "nickname": Sentence("See your nickname"),
+    "preferred_username": Sentence("See your user name"),
+    "profile": Sentence("See the address of your profile page"),
+    "picture": Sentence("See your picture"),
+    "website": Sentence("See your website"),
+    "email": Sentence("See your e-mail address"),
+    "email_verified": Sentence("See whether your e-mail address is confirmed"),
+    "gender": Sentence("See your gender"),
+    "birthdate": Sentence("See your date of birth"),
+    "zoneinfo": Sentence("See your time zone"),
+    "locale": Sentence("See your language"),
+    "phone_number": Sentence("See your phone number"),
+    "phone_number_verified": Sentence("See whether your phone number is confirmed"),
+    "address": Sentence("See your postal address"),
+    "updated_at": Sentence("See when your profile was last changed"),
+}
+CLAIM = "claim:"  # before the name of a claim, among scopes
 SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*\Z")
 
 
@@ -38,6 +61,16 @@ class ScopePolicy:
     def every(self) -> dict[str, str]:
         """All scopes with their descriptions."""
         return {**self.identity, **self._settings.scopes}
+
+    def described(self, words: Iterable[str]) -> list[dict[str, str]]:
+        """The `name` and the `description`, empty where there is none, of each scope in the order of the settings, and then of
+        each `claim:NAME`, as `AuthorizationRequest.agreement` has them.
+        """
+        every, given = self.every, set(words)
+        claims = {word: word.removeprefix(CLAIM) for word in sorted(given) if word.startswith(CLAIM)}
+        ordered = [scope for scope in every if scope in given] + sorted(given - every.keys() - claims.keys())
+        scopes = [{"name": scope, "description": every.get(scope, "")} for scope in ordered]
+        return [*scopes, *({"name": claim, "description": claim_sentence(claim)} for claim in claims.values())]
 
     def effective(self, scopes: Iterable[str]) -> frozenset[str]:
         """The scopes with all that they imply."""
@@ -90,6 +123,11 @@ class ScopePolicy:
     def covers(self, agreed: str, wanted: str) -> bool:
         """Whether a person who agreed to the one has agreed to the other."""
         return self.effective(agreed.split()).issuperset(wanted.split())
+
+
+def claim_sentence(claim: str) -> Sentence:
+    """What a client may do that is given one claim."""
+    return CLAIMS.get(claim) or Sentence("See this about you: %(claim)s", claim=claim.replace("_", " "))
 
 
 def words_of(scope: str) -> set[str]:

@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import os
 import re
-import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -31,12 +30,18 @@ _last_number = 0
 def new_number() -> int:
     """A time-ordered 63-bit number: milliseconds above, 21 random bits below; rows with it append to their table."""
     global _last_number
-    number = (int(time.time() * 1000) << 21) | secrets.randbits(21)
+    chance = int.from_bytes(os.urandom(3), "big")
+    number = (int(time.time() * 1000) << 21) | (chance & 0x1FFFFF)
     with _sequence:
         if number >> 21 <= _last_number >> 21:  # the same millisecond, or a clock set back: stay in order
-            number = _last_number + 1 + secrets.randbits(8)
+            number = _last_number + 1 + (chance & 0xFF)
         _last_number = number
     return number
+
+
+def is_older(number: int, seconds: float) -> bool:
+    """Whether `new_number` gave `number` more than `seconds` ago."""
+    return number < int((time.time() - seconds) * 1000) << 21
 
 
 class Credential:

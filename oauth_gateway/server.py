@@ -31,6 +31,7 @@ from .models import Client, StoredToken
 from .pages import Pages
 from .request import AuthorizationRequest
 from .scopes import ScopePolicy
+from .step_up import JUDGES, Judge
 from .users import Users
 
 log = logging.getLogger("oauth_gateway")
@@ -75,6 +76,7 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
         self.endpoints: dict[str, Endpoint] = {}
         self.published: dict[str, Any] = {}
         self.members: dict[str, str] = {}
+        self.judges: dict[str, Judge] = dict(JUDGES)
         self._checks: list[Check] = []
         self._token_steps: list[Callable[[Issue], None]] = []
         self._writes = 0
@@ -134,6 +136,12 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
     def check(self, step: Check) -> None:
         """Have `step(request, client)` refuse an authorization request once client and redirect URI are trusted."""
         self._checks.append(step)
+
+    def access(self, word: str, judge: Judge) -> None:
+        """Have `judge(token, value, environ)` decide about requests on routes that say `word`: True lets them pass, an
+        OAuthError says why not. It is asked at every request, of sessions and tokens that are good otherwise.
+        """
+        self.judges[word] = judge
 
     def client_auth(self, method: str, authenticate: Callable[..., Client | None]) -> None:
         """Offer a client authentication method under its registered name, or under a URI of one's own (RFC 7591 section 2).

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 import secrets
+from contextlib import suppress
 from dataclasses import replace
 
-from .errors import OAuthError
+from .errors import OAuthError, StoreUnavailable
 from .models import Session, User, digest, public_id
 from .sealing import Sealer, new_number
+from .sentences import Sentence
 from .settings import Settings
 from .store import Ended, Store
 
 PASSWORD_ACR = "0"  # OpenID Connect Core section 2: no claim to a level of ISO/IEC 29115
+PAGE = 100  # sessions that are read at once
 _VALUE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 
 
@@ -29,18 +32,21 @@ class Sessions:
         self._sealer = sealer
 
     def find(self, cookie: str | None, now: float) -> tuple[Session, User] | None:
-        """The living session behind the cookie's value and its person."""
+        """The living session behind the cookie's value and its person; that it was seen is noted now and then."""
         if cookie is None:
             return None
         session = self._store.session(digest(cookie), now)
         user = self._store.user(session.user_id) if session else None
         if session is None or user is None or user.disabled is not None:
             return None
+        if session.is_to_be_noted(now):
+            with suppress(StoreUnavailable):  # what cannot be written can still be read
+                self._store.see_session(session.digest, now)
         return session, user
 
-    def start(self, user: User, previous: str | None, now: float) -> tuple[str, Ended | None]:
-        """A session under a new value. Who signs in again goes on in the same session; another person's ends, and is returned
-        too.
+    def start(self, user: User, previous: str | None, now: float, device: str = "") -> tuple[str, Ended | None]:
+        """A session under a new value, at a `device` as `device_of` names it. Who signs in again goes on in the same session;
+        another person's ends, and is returned too.
         """
         value = secrets.token_urlsafe(32)
         ended: Ended | None = None
@@ -49,7 +55,7 @@ class Sessions:
             ended = self._store.end_session(now, digest=before.digest)
             before = None
         lifetime, sid = self._settings.session_lifetime, public_id(new_number()) + secrets.token_hex(8)
-        session = Session(digest(value), sid, user.user_id, now, now, now + lifetime, ("pwd",), PASSWORD_ACR)
+        session = Session(digest(value), sid, user.user_id, now, now, now + lifetime, ("pwd",), PASSWORD_ACR, device)
         same = replace(session, sid=before.sid, created=before.created) if before else None
         if before is None or same is None or not self._store.add_session(same, before.digest):  # or ended a moment ago
             self._store.add_session(session)
@@ -57,8 +63,16 @@ class Sessions:
         if current is None or current.password != user.password or current.disabled is not None:
             # changed while this login was verified; a change after this look ends the session itself
             self._store.end_session(now, digest=session.digest)
-            raise OAuthError("access_denied", "The account was changed meanwhile. Please sign in again.", 403)
+            raise OAuthError("access_denied", Sentence("The account was changed meanwhile. Please sign in again."), 403)
         return value, ended
+
+    def renew(self, session: Session, now: float) -> str | None:
+        """The session goes on under a new value, which is returned, as its person has just proved who they are; None where it
+        has ended.
+        """
+        value = secrets.token_urlsafe(32)
+        renewed = replace(session, digest=digest(value), auth_time=now, seen=now)
+        return value if self._store.add_session(renewed, session.digest) else None
 
     def end(self, cookie: str, now: float) -> Ended | None:
         """End the session behind the cookie's value; None where there was none."""
@@ -67,13 +81,18 @@ class Sessions:
     def of(self, user: User, now: float) -> list[Session]:
         """The person's living sessions, at all browsers."""
         found: list[Session] = []
-        while page := self._store.sessions(user.user_id, found[-1].sid if found else ""):
+        while len(found) % PAGE == 0 and (page := self._store.sessions(user.user_id, found[-1].sid if found else "", PAGE)):
             found.extend(page)
         return [session for session in found if session.expires > now]
 
     def end_named(self, user: User, sid: str, now: float) -> bool:
         """End one of the person's own sessions."""
         return self._store.end_session(now, sid=sid, user_id=user.user_id) is not None
+
+    def end_others(self, user: User, sid: str, now: float) -> int:
+        """End all sessions of the person but the one named `sid`; how many there were."""
+        others = [session.sid for session in self.of(user, now) if session.sid != sid]
+        return sum(self.end_named(user, other, now) for other in others)
 
     def form_token(self, cookie: str, purpose: str) -> str:
         """What a form of `purpose` carries: only pages shown to this cookie's browser know it."""

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import policy, values
+from . import authentication, brand, policy, trusted_issuers, values
 from .errors import ConfigurationError
+from .trusted_issuers import TrustedIssuer
 
 ENVIRONMENT_PREFIX = "OAUTH_GATEWAY_"
 DEFAULT_FILE = "oauth_gateway.toml"  # where the command line looks
@@ -39,6 +40,8 @@ class Settings:
     scopes: Mapping[str, str] = field(default_factory=dict)
     default_scope: str | None = None
     scope_implies: Mapping[str, str] = field(default_factory=dict)
+    server: bool = True
+    trusted_issuers: tuple[TrustedIssuer, ...] = ()
     features: tuple[str, ...] = values.DEFAULT_FEATURES
     access_token_format: str = "opaque"
     access_token_algorithm: str = "RS256"
@@ -48,6 +51,8 @@ class Settings:
     authorization_code_lifetime: int = 60
     session_lifetime: int = 14 * 86400
     refresh_token_reuse_grace: int = 10
+    authenticate: Callable[..., Any] | str = authentication.BUILTIN
+    login_url: str | None = None
     signing_keys: tuple[str, ...] = field(default=(), repr=False)
     signing_key_lifetime: int = 90 * 86400
     openid_claims: Callable[..., Any] | str | None = None
@@ -58,6 +63,7 @@ class Settings:
     identity_headers: bool = False
     revocation: int | None = None  # None is strict
     cache_size: int = 100_000
+    durable_tokens: bool = False
     templates: str | None = None
     brand: Mapping[str, str] = field(default_factory=dict)
     events: tuple[Callable[..., Any] | str, ...] = ()
@@ -69,9 +75,14 @@ class Settings:
         return self.resource or self.issuer or LOOPBACK
 
     @property
+    def keeps_accounts(self) -> bool:
+        """Whether people sign in with us, and not with the server or the application."""
+        return self.authenticate == authentication.BUILTIN
+
+    @property
     def signs(self) -> bool:
         """Whether there must be signing keys."""
-        return "openid" in self.features or self.access_token_format == "jwt"
+        return self.server and ("openid" in self.features or self.access_token_format == "jwt")
 
     @property
     def own_scopes(self) -> frozenset[str]:
@@ -162,16 +173,44 @@ def gate(given: Mapping[str, Any]) -> Settings:
         try:
             checked[name] = check(value)
         except (ValueError, TypeError) as error:
-            hidden = name in ("secret", "signing_keys") or (name == "database" and "@" in str(value))
+            hidden = name in ("secret", "signing_keys", "trusted_issuers") or (name == "database" and "@" in str(value))
             shown = "(not shown)" if hidden else repr(value)
             raise ConfigurationError(f"{name} = {shown}: {error}") from None
+    if not checked.get("server", True):  # the public base URL has no other name then
+        checked.setdefault("issuer", checked.get("resource", "").rstrip("/") or None)
     settings = Settings(**checked)
+    reason = trusted_issuers.contradiction(
+        settings.trusted_issuers,
+        server=settings.server,
+        issuer=settings.issuer,
+        has_audience=settings.audience != LOOPBACK,
+    )
+    if reason:
+        raise ConfigurationError(f"trusted_issuers: {reason}")
     implied = " ".join(f"{name} {words}" for name, words in settings.scope_implies.items())
     for name, scopes in (("default_scope", settings.default_scope or ""), ("scope_implies", implied)):
         unknown = sorted(set(scopes.split()) - set(settings.scopes))
         if unknown and settings.scopes:
             raise ConfigurationError(f"{name}: {unknown[0]} is not one of `scopes`, which are {', '.join(settings.scopes)}")
+    _check_people(settings)
     return settings
+
+
+def _check_people(settings: Settings) -> None:
+    """What must fit together about how people sign in."""
+    if settings.login_url is not None and settings.keeps_accounts:
+        raise ConfigurationError(
+            f"login_url = {settings.login_url!r}: is where `authenticate` finds people signed in; with authenticate = builtin"
+            " they sign in at /authorize/login"
+        )
+    for rule in settings.routes:
+        if rule.access.kind == "session" and not settings.keeps_accounts:
+            raise ConfigurationError(
+                f"route {rule.text!r}: session is for logins with us; where people sign in elsewhere, make the path public and"
+                " let the application look at its own session"
+            )
+    if "password" in settings.features and not settings.keeps_accounts:
+        raise ConfigurationError("features: password is for the built-in accounts; it needs authenticate = builtin")
 
 
 _CHECKS: dict[str, Callable[[Any], Any]] = {
@@ -184,6 +223,8 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "scopes": values.scopes,
     "default_scope": values.default_scope,
     "scope_implies": values.scope_implies,
+    "server": values.flag,
+    "trusted_issuers": trusted_issuers.trusted_issuers,
     "features": values.features,
     "access_token_format": values.token_format,
     "access_token_algorithm": values.algorithm,
@@ -193,6 +234,8 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "authorization_code_lifetime": values.duration,
     "session_lifetime": values.duration,
     "refresh_token_reuse_grace": values.grace,
+    "authenticate": authentication.authenticate,
+    "login_url": authentication.login_url,
     "signing_keys": values.signing_keys,
     "signing_key_lifetime": values.key_lifetime,
     "openid_claims": values.named_callable,
@@ -203,7 +246,8 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "identity_headers": values.flag,
     "revocation": values.revocation,
     "cache_size": values.count,
+    "durable_tokens": values.flag,
     "templates": values.folder,
-    "brand": values.brand,
+    "brand": brand.checked,
     "events": values.events,
 }

@@ -12,18 +12,22 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from time import monotonic
 from typing import TypeVar
 
 from .errors import StoreUnavailable
+from .foreign import ForeignTokens
 from .forks import reset_in_children
-from .models import StoredToken, Token
+from .models import StoredToken, Token, digest
+from .refused import Refused
 from .remembered import Remembered
-from .sealing import Sealer
-from .store import Store
+from .sealing import Credential, Sealer, is_older
+from .store import UNTOLD, Store
 
 log = logging.getLogger("oauth_gateway")
 WATCH_SECONDS = 1.0
+SETTLED = 300.0  # seconds after which no transaction that stores a token can still be under way, whoever's clock is wrong
 MOST_ALIKE = 4096  # different values of which tokens share one; beyond that the sharing starts anew
 Value = TypeVar("Value")
 
@@ -33,7 +37,8 @@ class Tokens:
 
     `audience` is the only one accepted; `grace` is None for strict revocation, which asks for the epoch at every request, else
     the seconds for which remembered tokens are trusted after the store was last asked. `effective` adds what scopes imply,
-    `forget_keys` is called when a signing key was changed, `opening` before the store is asked at all.
+    `forget_keys` is called when a signing key was changed, `opening` before the store is asked at all; `foreign` judges
+    what is not ours.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class Tokens:
         issuer: str,
         size: int,
         grace: int | None,
+        foreign: ForeignTokens | None = None,
         effective: Callable[[frozenset[str]], frozenset[str]] = frozenset,
         forget_keys: Callable[[], None] = lambda: None,
         opening: Callable[[], None] = lambda: None,
@@ -55,6 +61,7 @@ class Tokens:
         self._issuer = issuer
         self._size = size
         self._grace = grace
+        self._foreign = foreign or ForeignTokens((), audience)
         self._effective = effective
         self._forget_keys = forget_keys
         self._opening = opening
@@ -69,6 +76,7 @@ class Tokens:
         self._asking = False
         self._remembered = Remembered(self._size)
         self._hits = self._remembered.hits  # read without the lock
+        self._refused = Refused()
         self._alike: dict[object, object] = {}
         self._applied: bytes | None = None
         self._position = -1
@@ -88,9 +96,24 @@ class Tokens:
             return token
         return self._load(header, now)
 
+    def of_session(self, cookie: str, scope: str, now: float) -> Token | None:
+        """The living login session behind a cookie's value, or None: as a token of no client, with the words of `scope`, which
+        starts with a blank, and what they imply.
+
+        It is remembered and forgotten as tokens are. Raises StoreUnavailable where nothing can be said.
+        """
+        if now >= self._watch_due or monotonic() >= self._watch_by or self._epoch() != self._applied:
+            self._follow(now)
+        key = cookie + scope  # no Authorization header of a token: these have a blank behind their scheme, the value has none
+        token = self._hits.get(key)
+        if token is not None and token.expires_at > now:
+            return token
+        return self._load_session(cookie, key, scope, now)
+
     def could_be_ours(self, header: str) -> bool:
         """Whether the credential is well-formed with a true checksum; garbage is refused without any store."""
-        return self._sealer.recognise(header[7:].lstrip(" ")) is not None
+        text = header[7:].lstrip(" ")
+        return self._foreign.may_be(text) or self._sealer.recognise(text) is not None
 
     def _follow(self, now: float) -> None:
         """Apply what was revoked since; now and then also look whether the database is still the same."""
@@ -114,6 +137,7 @@ class Tokens:
             self._opening()
             if self._store.watch():
                 self._applied = None  # a commit whose epoch may have been lost: read the feed
+            self._epoch = self._store.epoch if self._grace is None else self._store.last_epoch  # of a file made anew, say
             epoch = self._epoch()
             if epoch != self._applied:
                 self._apply(epoch)
@@ -131,10 +155,11 @@ class Tokens:
         for entry in changes.entries:
             self._remembered.end(entry)
         self._position = changes.head
-        self._applied = epoch
+        self._applied = None if epoch == UNTOLD else epoch
 
     def _drop(self) -> None:
         self._remembered.clear()
+        self._refused.clear()
         self._alike.clear()
         self._applied = None
         self._position = -1
@@ -146,11 +171,20 @@ class Tokens:
             with self._lock:
                 self._remembered.forget(header, ("token", expired.id))
         position = self._position  # before the signature is judged: a key may be revoked at any moment
-        credential = self._sealer.recognise(header[7:].lstrip(" "))
-        if credential is None or not credential.may_be("at"):
+        text = header[7:].lstrip(" ")
+        credential = self._sealer.recognise(text)
+        if credential is None:
+            return self._from_elsewhere(header, text, now)
+        if not credential.may_be("at") or (credential.digest, monotonic()) in self._refused:
             return None
         stored, head = self._store.token(credential.number, credential.digest)
+        if stored is None and not credential.kind:
+            return self._from_elsewhere(header, text, now)
         if stored is None or not stored.lives(now, self._audience) or stored.kind != "access_token":
+            if stored is not None or self._is_gone(credential):
+                with self._lock:
+                    if self._position == position <= head:
+                        self._refused.add(credential.digest, monotonic())
             return None
         token = self._for_the_app(stored)
         with self._lock:
@@ -158,24 +192,75 @@ class Tokens:
                 self._remembered.add(header, token, _subjects(stored, credential.kid))
         return token
 
-    def _for_the_app(self, stored: StoredToken) -> Token:
-        """What the app may see of it, with its scopes in effect. What is alike in many tokens they share."""
-        return Token(
-            id=stored.id,
-            client_id=self._shared(stored.client_id),
-            user_id=stored.user_id,
-            username=stored.username,
-            subject=stored.subject if stored.user_id is not None else self._shared(stored.subject),
-            scopes=self._shared(self._effective(stored.scopes)),
+    def _is_gone(self, credential: Credential) -> bool:
+        """Whether a token that the store did not give will never be given: not one that is stored in this moment, not one whose
+        client or person is disabled for now. Of a text of another's making nobody knows when it is stored.
+        """
+        if not credential.kind or not is_older(credential.number, SETTLED):
+            return False
+        return self._store.token(credential.number, credential.digest, dormant=True)[0] is None
+
+    def _from_elsewhere(self, header: str, text: str, now: float) -> Token | None:
+        """The token of another issuer, remembered for as long as it is believed without asking again."""
+        found = self._foreign.find(text, now)
+        if found is None:
+            return None
+        token = replace(found, scopes=self._shared(self._effective(found.scopes)))
+        if token.expires_at > now:
+            with self._lock:
+                self._remembered.add(header, token, [("token", token.id)])
+        return token
+
+    def _load_session(self, cookie: str, key: str, scope: str, now: float) -> Token | None:
+        position = self._position  # what is read afterwards has all that was applied until here
+        session = self._store.session(digest(cookie), now)
+        user = self._store.user(session.user_id) if session is not None else None
+        if session is None or user is None or user.disabled is not None:
+            return None
+        token = Token(
+            id=session.sid,
+            client_id=None,
+            user_id=user.user_id,
+            username=user.username,
+            subject=user.user_id,
+            scopes=self._shared(self._effective(frozenset(scope.split()))),
             audience=self._audience,
             issuer=self._issuer,
-            grant_id=stored.grant_id,
-            issued_at=stored.issued_at,
-            expires_at=stored.expires_at,
-            auth_time=stored.auth_time,
-            acr=self._shared(stored.acr),
-            amr=self._shared(stored.amr),
-            claims=stored.claims,
+            grant_id=None,
+            issued_at=session.created,
+            expires_at=session.expires,
+            kind="session",
+            auth_time=session.auth_time,
+            acr=self._shared(session.acr),
+            amr=self._shared(session.amr),
+        )
+        with self._lock:
+            expired = self._hits.get(key)
+            if expired is not None:
+                self._remembered.forget(key, ("session", expired.id))
+            if self._position == position:
+                self._remembered.add(key, token, [("session", session.sid), ("user", user.user_id)])
+        return token
+
+    def _for_the_app(self, stored: StoredToken) -> Token:
+        """What the app may see of it, with its scopes in effect. What is alike in many tokens they share."""
+        return Token(  # without the names: with them it takes half as long again
+            stored.id,
+            self._shared(stored.client_id),
+            stored.user_id,
+            stored.username,
+            stored.subject if stored.user_id is not None else self._shared(stored.subject),
+            self._shared(self._effective(stored.scopes)),
+            self._audience,
+            self._issuer,
+            stored.grant_id,
+            stored.issued_at,
+            stored.expires_at,
+            "access_token",
+            stored.auth_time,
+            self._shared(stored.acr),
+            self._shared(stored.amr),
+            stored.claims,
         )
 
     def _shared(self, value: Value) -> Value:

@@ -12,7 +12,8 @@ import re
 import secrets
 import threading
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -24,12 +25,14 @@ from .events import Events
 from .forks import reset_in_children
 from .models import User
 from .sealing import Sealer
+from .sentences import Counted, Sentence
 from .store import Store
 from .values import RESERVED_CLAIMS
 
 SOURCE = "builtin"
-APPLICATION = "application"  # who calls the server itself and says who is signed in
-MOST_PASSWORD_BYTES = 1024
+APPLICATION = "application"  # it calls the server itself, or is asked through `authenticate`, and says who is signed in
+SOURCES = (SOURCE, "remote_user", APPLICATION)
+LEAST_PASSWORD, MOST_PASSWORD_BYTES = 8, 1024  # characters, bytes
 WINDOW = 15 * 60  # seconds
 PER_ADDRESS = 10  # failures for a name from one address in the window
 PER_NAME = 100  # failures for a name from everywhere
@@ -57,21 +60,30 @@ class Users:
 
     def create(self, username: str, password: str, now: float) -> User:
         """A new account; raises ConfigurationError where name or password will not do."""
-        name = normalise(username)
-        if not name or len(name) > 255 or any(unicodedata.category(c).startswith("C") for c in username):
+        if not is_name(username):
             raise ConfigurationError(f"user name {username!r}: must be 1 to 255 visible characters")
+        name = normalise(username)
         user = User(secrets.token_urlsafe(16), username.strip(), SOURCE, self.hash(password), now)
         if not self._store.add_user(user, name):
             raise ConfigurationError(f"user name {username!r}: there is such an account already")
         self._events.emit("user.created", user_id=user.user_id)
         return user
 
-    def named(self, username: str) -> User:
-        """The account with this name; raises ConfigurationError where there is none."""
-        user = self._store.user_named(SOURCE, normalise(username))
-        if user is None:
+    def named(self, username: str, source: str | None = None) -> User:
+        """The account with this name, of one source or of any; where several have it, `SOURCE:NAME` says which. Raises
+        ConfigurationError where there is none.
+        """
+        before, colon, rest = username.partition(":")
+        if source is None and colon and before in SOURCES:
+            source, username = before, rest
+        found = [self._store.user_named(each, normalise(username)) for each in SOURCES if source in (None, each)]
+        users = [user for user in found if user is not None]
+        if not users:
             raise ConfigurationError(f"user name {username!r}: there is no such account")
-        return user
+        if len(users) > 1:
+            names = " or ".join(f"{user.source}:{username}" for user in users)
+            raise ConfigurationError(f"user name {username!r}: there are several such accounts; write {names}")
+        return users[0]
 
     def known(self, who: Any, now: float) -> User:
         """The person that an application vouches for: a User, a name, a mapping with `name`, or an object with
@@ -79,36 +91,66 @@ class Users:
         """
         if isinstance(who, User):
             if who.disabled is not None:
-                raise OAuthError("access_denied", "This account is disabled.")
+                raise OAuthError("access_denied", Sentence("This account is disabled."))
             return who
         if isinstance(who, Mapping):
             who = who["name"]
         name = who if isinstance(who, str) else str(who.get_user_id())
-        user = self._store.user_named(APPLICATION, normalise(name))
-        if user is None:
-            self._store.add_user(User(secrets.token_urlsafe(16), name, APPLICATION, None, now), normalise(name))
-            user = self._store.user_named(APPLICATION, normalise(name))
-        if user is None or user.disabled is not None:
-            raise OAuthError("access_denied", "This account is disabled.")
-        return user
+        return self.enrol(self._store.user_named(APPLICATION, normalise(name)) or User("", name, APPLICATION), now)
+
+    def vouched_for(self, source: str, name: str) -> User:
+        """The person whom `source` knows by this name; without a `user_id` where nothing is stored of them yet.
+
+        Raises ValueError for what is no name, OAuthError for somebody who is disabled.
+        """
+        if not is_name(name):
+            raise ValueError("gave a name that is not 1 to 255 visible characters")
+        user = self._store.user_named(source, normalise(name))
+        if user is not None and user.disabled is not None:
+            raise OAuthError("access_denied", Sentence("This account is disabled."), 403)
+        return user or User("", name.strip(), source)
+
+    def enrol(self, user: User, now: float) -> User:
+        """The stored row of somebody who is vouched for, made where there is none, with the claims of `user`."""
+        name = normalise(user.username)
+        known = self._store.user_named(user.source, name)
+        if known is None:
+            self._store.add_user(replace(user, user_id=secrets.token_urlsafe(16), created=now), name)
+            known = self._store.user_named(user.source, name)  # which may be another's, who was faster
+        if known is None or known.disabled is not None:
+            raise OAuthError("access_denied", Sentence("This account is disabled."))
+        return known if known.claims == user.claims else self.set_claims(known, user.claims, now)
 
     def set_password(self, user: User, password: str, now: float) -> None:
         """Replace the password; ends the person's sessions."""
         self._store.update_user(replace(user, password=self.hash(password)), now, revoke=True)
         self._events.emit("user.password_changed", user_id=user.user_id)
 
+    def change_password(
+        self, user: User, current: str, password: str, address: str, now: float, *, keeping: str | None = None
+    ) -> bool:
+        """Replace the password by its owner, who knows the current one: False where it is another. Ends the person's sessions
+        but for the one named `keeping`.
+
+        Guesses count as those at the sign-in page do. Raises OAuthError where guessing is suspected, and where the account was
+        changed while this one was verified: neither a password nor a disabled account comes back so.
+        """
+        known = self.log_in(user.username, current, address, now)
+        if known is None or known.user_id != user.user_id:
+            return False
+        with self._turn():
+            changed = replace(known, password=self.hash(password))
+        if not self._store.update_user(changed, now, revoke=True, known=known, keeping=keeping):
+            raise OAuthError("invalid_request", Sentence("The account was changed meanwhile. Please try again."), 409)
+        self._events.emit("user.password_changed", user_id=user.user_id, address=address)
+        return True
+
     def set_claims(self, user: User, claims: dict[str, Any], now: float) -> User:
         """Replace what OpenID clients may learn of the person; raises ConfigurationError for names that are not."""
-        for name in claims:
-            if name in RESERVED_CLAIMS or not re.fullmatch(r"[\x21-\x7e]{1,100}", name):
-                raise ConfigurationError(f"claim {name!r}: is not one of a person")
         try:
-            text = json.dumps(claims, allow_nan=False)
-        except (TypeError, ValueError, RecursionError):
-            text = ""
-        if not 0 < len(text) <= MOST_CLAIMS:
-            raise ConfigurationError(f"claims: must be JSON of at most {MOST_CLAIMS} characters")
-        changed = replace(user, claims=claims)
+            changed = replace(user, claims=checked_claims(claims))
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from None
         self._store.update_user(changed, now, revoke=False)
         self._events.emit("user.claims_changed", user_id=user.user_id)
         return changed
@@ -123,10 +165,11 @@ class Users:
         self._events.emit("user.deleted", user_id=user.user_id)
 
     def hash(self, password: str) -> str:
-        raw = unicodedata.normalize("NFKC", password).encode()
-        if not len(password) >= 8 or len(raw) > MOST_PASSWORD_BYTES:
-            raise ConfigurationError(f"password: must have at least 8 characters and at most {MOST_PASSWORD_BYTES} bytes")
-        return self._hasher.hash(raw)
+        if not is_password(password):
+            raise ConfigurationError(
+                f"password: must have at least {LEAST_PASSWORD} characters and at most {MOST_PASSWORD_BYTES} bytes"
+            )
+        return self._hasher.hash(_bytes_of(password))
 
     def log_in(self, username: str, password: str, address: str, now: float) -> User | None:
         """The person, or None for a wrong name or password; raises OAuthError 429 where guessing is suspected."""
@@ -142,7 +185,11 @@ class Users:
             self._events.emit("login.throttled", address=address)
             raise OAuthError(
                 "slow_down",
-                f"Too many attempts. Please try again in {math.ceil(wait / 60)} minutes.",
+                Counted(
+                    "Too many attempts. Please try again in %(number)s minute.",
+                    "Too many attempts. Please try again in %(number)s minutes.",
+                    math.ceil(wait / 60),
+                ),
                 429,
                 headers=(("Retry-After", str(wait)),),
             )
@@ -156,15 +203,8 @@ class Users:
         return user
 
     def _verify(self, user: User | None, password: str) -> bool:
-        raw = unicodedata.normalize("NFKC", password).encode("utf-8", "replace")[: MOST_PASSWORD_BYTES + 1]
-        if not self._turns.acquire(timeout=HASH_PATIENCE):
-            raise OAuthError(
-                "temporarily_unavailable",
-                "Too many people are signing in at once. Please try again.",
-                503,
-                headers=(("Retry-After", "5"),),
-            )
-        try:
+        raw = _bytes_of(password)[: MOST_PASSWORD_BYTES + 1]
+        with self._turn():
             if self._nobody is None:
                 self._nobody = self._hasher.hash(secrets.token_bytes(16))
             stored = user.password if user and user.password else self._nobody
@@ -173,8 +213,52 @@ class Users:
             except (VerificationError, InvalidHashError):
                 return False
             return same and user is not None and len(raw) <= MOST_PASSWORD_BYTES
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Within it a password may be hashed; raises OAuthError 503 where too many others are."""
+        turns = self._turns
+        if not turns.acquire(timeout=HASH_PATIENCE):
+            raise OAuthError(
+                "temporarily_unavailable",
+                Sentence("Too many people are signing in at once. Please try again."),
+                503,
+                headers=(("Retry-After", "5"),),
+            )
+        try:
+            yield
         finally:
-            self._turns.release()
+            turns.release()
+
+
+def is_password(text: str) -> bool:
+    """Whether it will do as a new password."""
+    return len(text) >= LEAST_PASSWORD and len(_bytes_of(text)) <= MOST_PASSWORD_BYTES
+
+
+def _bytes_of(password: str) -> bytes:
+    return unicodedata.normalize("NFKC", password).encode("utf-8", "replace")
+
+
+def is_name(username: str) -> bool:
+    """Whether it can be somebody's name."""
+    hidden = any(unicodedata.category(character).startswith("C") for character in username)
+    return not hidden and 0 < len(normalise(username)) <= 255 and len(username.strip()) <= 255
+
+
+def checked_claims(claims: Mapping[str, Any]) -> dict[str, Any]:
+    """The claims as they are stored; raises ValueError for what cannot be told of a person."""
+    for name in claims:
+        if not isinstance(name, str) or name in RESERVED_CLAIMS or not re.fullmatch(r"[\x21-\x7e]{1,100}", name):
+            raise ValueError(f"claim {name!r}: is not one of a person")
+    try:
+        text = json.dumps(dict(claims), allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        text = ""
+    if not 0 < len(text) <= MOST_CLAIMS:
+        raise ValueError(f"claims: must be JSON of at most {MOST_CLAIMS} characters")
+    stored: dict[str, Any] = json.loads(text)
+    return stored
 
 
 def normalise(username: str) -> str:

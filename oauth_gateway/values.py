@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from . import policy
 from .jose import ALGORITHMS
+from .sentences import TAG, Worded
 
 DEFAULT_FEATURES = (
     "authorization_code",
@@ -35,7 +36,7 @@ SHORTEST_KEY_LIFETIME = 3600  # seconds
 NAMED = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _DATABASE = re.compile(r"sqlite:///.|(?:postgresql|mysql)://[^/?#]*/[^/?#]+(?:\?|\Z)|rediss?://.")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")
+SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")
 _HOST = re.compile(
     r"(?:(?:[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?|\[[0-9a-f:]+\])(?::[0-9]{1,5})?"
 )
@@ -183,7 +184,7 @@ def secret(value: Any) -> tuple[bytes, ...]:
 def scope_claims(value: Any) -> dict[str, str]:
     found = mapping(value)
     for scope, names in found.items():
-        if not _SCOPE.match(scope) or not names.split() or RESERVED_CLAIMS.intersection(names.split()):
+        if not SCOPE.match(scope) or not names.split() or RESERVED_CLAIMS.intersection(names.split()):
             raise ValueError(f"{scope!r}: write a scope and claims of a person, for example 'groups: groups roles'")
     return found
 
@@ -229,16 +230,26 @@ def named_callable(value: Any) -> Any:
 
 
 def scopes(value: Any) -> dict[str, str]:
+    if isinstance(value, Mapping):
+        value = {name: worded(text) if isinstance(text, Mapping) else text for name, text in value.items()}
     found = mapping(value) if isinstance(value, (str, Mapping)) else dict.fromkeys(lines(value), "")
     for name in found:
-        if not _SCOPE.match(name):
+        if not SCOPE.match(name):
             raise ValueError(f"{name!r} is not a scope: visible ASCII without blanks, quotes and backslashes")
     return found
 
 
+def worded(value: Any) -> Worded:
+    """A text in several languages, by tag; the English one, else the first, is for all others."""
+    texts = mapping(value)
+    if not texts or not all(TAG.fullmatch(tag) for tag in texts):
+        raise ValueError('a description must be text, or texts by language such as {en = "Read", de = "Lesen"}')
+    return Worded(texts.get("en", next(iter(texts.values()))), texts)
+
+
 def default_scope(value: Any) -> str:
     found = words(value)
-    if not all(_SCOPE.match(word) for word in found):
+    if not all(SCOPE.match(word) for word in found):
         raise ValueError("must be scopes separated by blanks")
     return " ".join(found)
 
@@ -248,7 +259,7 @@ def scope_implies(value: Any) -> dict[str, str]:
         value = {name: " ".join(words(implied)) for name, implied in value.items()}
     found = mapping(value)
     for name, implied in found.items():
-        if not implied.split() or not all(_SCOPE.match(word) for word in (name, *implied.split())):
+        if not implied.split() or not all(SCOPE.match(word) for word in (name, *implied.split())):
             raise ValueError(f"{name!r}: write a scope and what it implies, for example 'write: read'")
     return found
 
@@ -286,15 +297,3 @@ def folder(value: Any) -> str:
     if not path.is_dir():
         raise ValueError("must be an existing folder")
     return str(path)
-
-
-def brand(value: Any) -> dict[str, str]:
-    brand = {"name": value} if isinstance(value, str) and ": " not in value else mapping(value)
-    unknown = sorted(set(brand) - {"name", "colour", "logo"})
-    if unknown:
-        raise ValueError(f"{unknown[0]!r} is unknown; allowed are name, colour and logo")
-    if "colour" in brand and not re.fullmatch(r"#[0-9a-fA-F]{6}", brand["colour"]):
-        raise ValueError("colour must be written as #rrggbb")
-    if "logo" in brand and not Path(brand["logo"]).is_file():
-        raise ValueError("logo must be the path of a PNG, JPEG or SVG file")
-    return brand

@@ -308,7 +308,8 @@ def test_the_cookie_is_another_after_login_and_dead_after_logout(world: World) -
     assert name.startswith("__Host-oauth_gateway-")
     for attribute in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/"):
         assert attribute in answer.headers["Set-Cookie"]
-    page = browser.open(f"{world.prefix}/authorize/login")
+    assert browser.open(f"{world.prefix}/authorize/login").location.endswith("/authorize/account")
+    page = browser.open(f"{world.prefix}/authorize/account")
     assert "signed in" in page.text and "ann" in page.text
     assert browser.open(f"{world.prefix}/authorize/logout", hidden(page)).status_code == 200
     browser.cookies = after
@@ -321,7 +322,7 @@ def test_logging_out_needs_our_form(memory_world: World) -> None:
     assert browser.open("/authorize/logout", {"csrf": "x"}).status_code == 403
     assert browser.open("/authorize/logout", {}).status_code == 303  # as another site would post: the same as a GET
     assert "Sign out?" in browser.open("/authorize/logout").text
-    assert "signed in" in browser.open("/authorize/login").text
+    assert "signed in" in browser.open("/authorize/account").text
 
 
 def test_there_is_no_open_redirect_after_login(memory_world: World) -> None:
@@ -357,7 +358,7 @@ def test_pages_forbid_framing_scripts_and_caching(memory_world: World) -> None:
     browser = memory_world.browser()
     pages = [browser.open(memory_world.authorize_url()), browser.open("/authorize?"), browser.open("/authorize/nothing")]
     memory_world.log_in(browser)
-    pages += [browser.open(memory_world.authorize_url()), browser.open("/authorize/login"), browser.open("/authorize/logout")]
+    pages += [browser.open(memory_world.authorize_url()), browser.open("/authorize/account"), browser.open("/authorize/logout")]
     for page in pages:
         policy = page.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy

@@ -133,7 +133,7 @@ def test_pages_are_framed_by_nobody_and_load_nothing_from_elsewhere(memory_world
     world, browser = memory_world, memory_world.browser()
     pages = [browser.open(world.authorize_url()), browser.open("/authorize?client_id=x")]
     world.log_in(browser)
-    pages += [browser.open(world.authorize_url()), browser.open("/authorize/login"), browser.open("/authorize/nothing")]
+    pages += [browser.open(world.authorize_url()), browser.open("/authorize/account"), browser.open("/authorize/nothing")]
     for page in pages:
         policy = page.headers["Content-Security-Policy"]
         assert page.headers["X-Frame-Options"] == "DENY" and "frame-ancestors 'none'" in policy and "script" not in policy

@@ -1,11 +1,7 @@
-"""A real browser through login, consent, denial and errors, and a hostile script on the same origin.
-
-With GATEWAY_SCREENSHOTS=DIR every page is kept there as a picture, light, dark and as a phone shows it.
-"""
+"""A real browser through login, consent, denial and errors, and a hostile script on the same origin."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -115,20 +111,6 @@ def url(site: tuple[str, str, str], **changes: str) -> str:
     return f"{base}/authorize?{urlencode(query)}"
 
 
-def picture(window: Any, name: str) -> None:
-    folder = os.environ.get("GATEWAY_SCREENSHOTS")
-    if not folder:
-        return
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    for suffix, width, scheme in (("light", 1000, "light"), ("dark", 1000, "dark"), ("phone", 390, "light")):
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        window.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-        metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500}
-        window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        window.save_screenshot(str(Path(folder) / f"{name}-{suffix}.png"))
-    window.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-
-
 def log_in(window: Any, password: str = PASSWORD) -> None:
     for name, value in (("username", "ann"), ("password", password)):
         field = window.find_element(By.NAME, name)
@@ -156,14 +138,11 @@ def decide(window: Any, decision: str) -> None:
 def test_a_person_signs_in_allows_denies_and_signs_out(chromium: Any, site: tuple[str, str, str]) -> None:
     window = chromium
     window.get(url(site))
-    picture(window, "login")
     log_in(window, "a wrong password")
     until(window, "not right")
-    picture(window, "login-wrong")
     log_in(window)
     until(window, "Holiday Photos asks for access")
     assert "Read your things" in window.page_source and "127.0.0.1" in window.page_source
-    picture(window, "consent")
     decide(window, "allow")
     until(window, "back at the client")
     assert window.current_url.startswith(site[2] + "?code=oga1_ac_") and "state=s%20t" in window.current_url
@@ -178,13 +157,10 @@ def test_a_person_signs_in_allows_denies_and_signs_out(chromium: Any, site: tupl
     assert "error=access_denied" in window.current_url and "code=" not in window.current_url
     window.get(url(site, redirect_uri="https://evil.test/"))
     assert "not registered" in window.page_source
-    picture(window, "error")
     window.get(site[0] + "/authorize/login")
     assert "You are signed in" in window.page_source
-    picture(window, "signed-in")
     window.find_element(By.CSS_SELECTOR, "button").click()
     until(window, "You are signed out")
-    picture(window, "signed-out")
     window.get(url(site))
     assert window.find_element(By.NAME, "password")
 

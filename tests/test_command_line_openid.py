@@ -63,6 +63,9 @@ def test_sessions_are_listed_and_ended(
     other, _ = signed_in(world)
     listed = run(capsys, "session", "list", "--user", "ann", *config)
     assert [session["username"] for session in listed] == ["ann", "ann"]
+    assert {session["last_seen"] - session["auth_time"] for session in listed} == {0} and listed[0]["device"] == ""
+    assert main(["session", "list", *config]) == 0
+    assert "DEVICE" in capsys.readouterr().out
     sid = jose.peek(tokens["id_token"])[1]["sid"]
     assert sid in {session["sid"] for session in listed}
     assert run(capsys, "session", "end", sid, *config) == {"ended": [sid]}
@@ -204,4 +207,33 @@ def test_check_builds_the_pages(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     (tmp_path / "l.png").write_bytes(b"x" * 20_000)
     file = tmp_path / "g.toml"
     file.write_text(f'[oauth_gateway]\ndatabase = "sqlite://"\n[oauth_gateway.brand]\nlogo = "{tmp_path}/l.png"\n')
-    assert any(f["level"] == "error" and "at most 16384 bytes" in f["message"] for f in check(capsys, "--config", str(file)))
+    assert any(f["level"] == "error" and "at most 12288 bytes" in f["message"] for f in check(capsys, "--config", str(file)))
+
+
+def test_check_warns_of_a_colour_that_hardly_differs_from_a_page(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "g.toml"
+    for colour, warned in (("#ffeb3b", True), ("#7c3aed", False)):
+        file.write_text(f'[oauth_gateway]\ndatabase = "sqlite://"\n[oauth_gateway.brand]\ncolour = "{colour}"\n')
+        found = [f["message"] for f in check(capsys, "--config", str(file)) if f["subject"] == "brand"]
+        assert bool(found) == warned and all("contrast of 1.2 to the light page" in text for text in found)
+
+
+def test_check_reads_templates_with_sentences_in_them(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "logged_out.html").write_text("{% trans %}You are signed out{% endtrans %} {{ _('Sign in') }} {{ 'a'|name }}")
+    file = tmp_path / "g.toml"
+    file.write_text(f'[oauth_gateway]\ndatabase = "sqlite://"\ntemplates = "{tmp_path}"\n')
+    assert not [f for f in check(capsys, "--config", str(file)) if f["subject"] == "templates"]
+
+
+def test_a_clients_names_in_other_languages(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    names = ("--client-name", "Photos", "--client-name-in", "ja=写真", "--client-name-in", "de=Fotos")
+    database = ("--database", f"sqlite:///{tmp_path}/g.db", "--json")
+    assert main(["client", "create", *names, *database]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert (made["client_name"], made["client_name#ja"], made["client_name#de"]) == ("Photos", "写真", "Fotos")
+    assert main(["client", "update", made["client_id"], "--client-name-in", "de=", *database]) == 0
+    changed = json.loads(capsys.readouterr().out)
+    assert "client_name#de" not in changed and changed["client_name#ja"] == "写真"
+    with pytest.raises(SystemExit):
+        main(["client", "create", "--client-name-in", "写真", *database])
+    assert "ja=写真" in capsys.readouterr().err

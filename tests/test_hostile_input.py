@@ -15,12 +15,13 @@ from oauth_gateway.testing import frozen_time
 
 from .conftest import CALLBACK, World, basic, make_world, send
 
-PATHS = """/authorize /authorize/login /authorize/logout /authorize/account /token /token/revoke /token/introspect
-/token/userinfo /thing /.well-known/openid-configuration /.well-known/jwks.json"""
+PATHS = """/authorize /authorize/login /authorize/logout /authorize/account /authorize/account/password
+/token /token/revoke /token/introspect /token/userinfo /thing /.well-known/openid-configuration /.well-known/jwks.json"""
 NAMES = """response_type client_id redirect_uri scope state code_challenge code_challenge_method prompt nonce resource
 response_mode login_hint ui_locales decision csrf transaction username next grant_type code code_verifier refresh_token
 client_secret client_assertion client_assertion_type token token_type_hint request request_uri access_token id_token_hint claims
-max_age display acr_values claims_locales post_logout_redirect_uri session""".split()
+max_age display acr_values claims_locales post_logout_redirect_uri session sessions client
+after from done proof wrong everywhere password new_password""".split()
 PIECES = st.sampled_from(
     [
         "",

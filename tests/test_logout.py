@@ -155,7 +155,7 @@ def test_without_a_hint_the_person_is_asked(party: World) -> None:
     assert "You are signed out" in done.text and not is_signed_in(party, browser)
     browser, _ = signed_in(party)
     page = log_out(party, browser, client_id=party.confidential.client_id, post_logout_redirect_uri=AFTER, state="s")
-    assert "<strong>Shop</strong> asks" in page.text
+    assert "<strong><bdi>Shop</bdi></strong> asks" in page.text
     assert confirm(party, browser, page).location == f"{AFTER}?state=s"
 
 
@@ -357,7 +357,7 @@ def test_the_account_page_lists_sessions_and_ends_them(party: World, receiver: R
     page = here.open(f"{party.prefix}/authorize/account")
     assert "This browser" in page.text and "Another browser" in page.text
     sid = page.text.partition('name="session" value="')[2].partition('"')[0]
-    csrf = page.text.partition("Another browser")[2].partition('name="csrf" value="')[2].partition('"')[0]
+    csrf = page.text.partition('id="sessions"')[2].partition('name="csrf" value="')[2].partition('"')[0]
     path = f"{party.prefix}/authorize/account"
     assert here.open(path, {"csrf": "x", "session": sid}).status_code == 403
     assert here.open(path, {"csrf": csrf, "session": "nobody"}).status_code == 303

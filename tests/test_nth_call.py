@@ -33,6 +33,8 @@ MEANWHILE: dict[str, tuple[Act, ...]] = {
     "a call, cold": (actors.revoke_grant, actors.delete_client),
     "a call, warm": (actors.revoke_grant, actors.disable_user),
     "a call with a JWT": (actors.revoke_grant, actors.rotate_keys),
+    "access taken back": (actors.revoke_grant, actors.disable_user, actors.end_sessions),
+    "a password changed": (actors.disable_user, actors.end_sessions),
     "a logout": (actors.end_sessions, actors.delete_client),
     "keys rotated": (actors.rotate_keys,),
     "a key revoked": (actors.revoke_key,),
@@ -40,7 +42,11 @@ MEANWHILE: dict[str, tuple[Act, ...]] = {
 
 
 @on_engines(
-    "a code", *TOKENS, *ENDS, "introspection", *CALLS, "keys rotated", also=FLOWS, postgresql=FEW[:2], mysql=FEW[:2], redis=FEW
+    *("a code", *TOKENS, *ENDS, "a password changed", "introspection", *CALLS, "keys rotated"),
+    also=FLOWS,
+    postgresql=FEW[:2],
+    mysql=FEW[:2],
+    redis=FEW,
 )
 def test_a_store_that_fails_at_the_nth_call(scene: Open, flow: str) -> None:  # noqa: F811
     run(scene, flow, RAISES)

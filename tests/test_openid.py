@@ -162,7 +162,7 @@ def test_claims_by_name_are_agreed_to_and_told_where_they_were_asked_for(world: 
     world.log_in(browser)
     url = world.authorize_url(scope="openid", claims=json.dumps(asked))
     page = browser.open(url)
-    assert "See your email" in page.text and "See your name" in page.text and "See your nonsense" not in page.text
+    assert "See your e-mail address" in page.text and "See your name" in page.text and "See your nonsense" not in page.text
     answer = browser.open(f"{world.prefix}/authorize", {**hidden(page), "decision": "allow"})
     tokens = world.redeem(query_of(answer.location)["code"]).json
     claims = read(world, tokens["id_token"])
@@ -260,7 +260,7 @@ def test_prompt_select_account_offers_to_go_on_or_to_change(world: World) -> Non
     browser = world.browser()
     world.log_in(browser)
     page = open_with(world, browser, prompt="select_account")
-    assert "Continue as <strong>ann</strong>" in page.text and "Use another account" in page.text
+    assert "Continue as <strong><bdi>ann</bdi></strong>" in page.text and "Use another account" in page.text
     link = page.text.partition('class="button" href="')[2].partition('"')[0].replace("&amp;", "&")
     assert "asks for access" in browser.open(link).text
     other = browser.open(f"{world.prefix}/authorize/logout", hidden(page))

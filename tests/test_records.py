@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from oauth_gateway.store import NewToken, Outcome, Purchase, Store, open_store, 
 from oauth_gateway.store.kinds import FEED_KEPT, KIND, KINDS, RETENTION
 from oauth_gateway.store.records import Conflict, RecordStore, Writer
 from oauth_gateway.store.records.numbers import COUNTED
+from oauth_gateway.store.records.table import records_in, row_of
+from oauth_gateway.store.values import session_of, session_record
 from oauth_gateway.testing import NOW, MemoryRecords, StoreContract
 
 from .conftest import ENGINES
@@ -298,3 +301,14 @@ def test_a_store_without_push_hears_of_revocations_when_it_watches() -> None:
     store.update_client(client, NOW)
     assert store.last_epoch() == before
     assert store.watch() and store.last_epoch() != before
+
+
+def test_a_row_that_older_code_wrote_has_nothing_in_the_columns_that_came_later() -> None:
+    session = Session(digest("cookie"), "sid", "user", NOW, NOW, NOW + 60, ("pwd",), "0", "Firefox on Linux", NOW)
+    body = row_of("session", session_record(session))["body"]
+    kind, values = json.loads(body)
+    for column in ("device", "seen"):
+        del values[column]
+    (record,) = records_in([json.dumps([kind, values])])
+    assert session_of(record) == replace(session, device="", seen=None) and set(record) == {*KIND["session"].columns, "ripe"}
+    assert session_of(records_in([body])[0]) == session

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -18,7 +19,7 @@ from oauth_gateway.jobs import LEASE_SECONDS
 from oauth_gateway.models import Session, digest
 from oauth_gateway.testing import Clock
 
-from .conftest import PASSWORD, World, hidden, make_world, query_of, send
+from .conftest import PASSWORD, Browser, World, hidden, make_world, query_of, send
 from .test_client_assertions import Robot
 from .test_hybrid import fragment
 from .test_logout import AFTER, BACK, Receiver, confirm, is_signed_in, log_out, signed_in
@@ -273,11 +274,24 @@ def test_a_person_with_hundreds_of_sessions_can_end_each(memory_world: World) ->
     for number in range(250):
         world.gateway.store.add_session(Session(digest(f"c{number}"), f"s{number:03}", user.user_id, now, now, now + 99))
     world.log_in(browser)
+    buttons = sessions_of(browser)
+    assert len(buttons) == len(set(buttons)) == 250
     page = browser.open("/authorize/account")
-    assert page.text.count("Sign out there") == 250 and "This browser" in page.text
-    csrf = page.text.partition("Another browser")[2].partition('name="csrf" value="')[2].partition('"')[0]
-    browser.open("/authorize/account", {"csrf": csrf, "session": "s249"})
-    assert browser.open("/authorize/account").text.count("Sign out there") == 249
+    assert "This browser" in page.text
+    csrf = page.text.partition('id="sessions"')[2].partition('name="csrf" value="')[2].partition('"')[0]
+    browser.open("/authorize/account", {"csrf": csrf, "session": buttons[-1]})
+    assert sorted(sessions_of(browser)) == sorted(buttons[:-1])
+
+
+def sessions_of(browser: Browser) -> list[str]:
+    """The names of the sessions that the account page has a button for, on all its pages."""
+    found, address = [], "/authorize/account"
+    while address:
+        text = browser.open(address).text
+        found += re.findall('name="session" value="([^"]+)"', text)
+        following = re.search(r'<a href="([^"#]+)#sessions">More browsers', text)
+        address = following[1] if following else ""
+    return found
 
 
 def test_signing_in_again_does_not_bring_back_a_session_that_has_just_ended(

@@ -171,3 +171,23 @@ def test_slow_clients_do_not_keep_a_buffering_server_from_answering_others(serve
     finally:
         for connection in slow:
             connection.close()
+
+
+def test_idle_connections_and_slow_bodies_leave_a_thread_for_others(server: tuple[str, int]) -> None:
+    """A079: gthread keeps idle connections without a thread; a slow body takes one, so there must be more or a proxy"""
+    name, port = server
+    if name != "gthread":
+        return
+    slow = b"Host: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\na"
+    idle = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(103)]
+    try:
+        for connection in idle[:100]:
+            connection.sendall(b"GET /public/x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert connection.recv(20).startswith(b"HTTP/1.1 200 ")  # and is kept
+        for connection in idle[100:103]:
+            connection.sendall(b"POST /token HTTP/1.1\r\n" + slow)  # of four threads
+        answer = talk(port, request("/token", "Content-Length: 0", method="POST"), 10)
+        assert re.match(rb"HTTP/1\.1 4\d\d ", answer) and b"error" in answer
+    finally:
+        for connection in idle:
+            connection.close()

@@ -7,10 +7,8 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-
-from oauth_gateway.settings import Settings
 
 CALLBACK = "https://client.example.com/callback"
 ISSUER = "https://api.example.com"
@@ -89,7 +87,7 @@ def new_text() -> str:
 
 _P = "benchmarks.peers"
 _JWT = {"OAUTH_GATEWAY_ACCESS_TOKEN_FORMAT": "jwt"}
-_DURABLE = {"OAUTH_GATEWAY_DURABILITY": "full"}
+_DURABLE = {"OAUTH_GATEWAY_DURABLE_TOKENS": "true"}
 _ES256, _RS256 = ({**_JWT, "OAUTH_GATEWAY_ACCESS_TOKEN_ALGORITHM": name} for name in ("ES256", "RS256"))
 _NODE = f"{_P}.oidc_provider"
 PEERS = {
@@ -115,8 +113,8 @@ PEERS = {
             "gateway, durable",
             f"{_P}.gateway:bare()",
             f"{_P}.gateway:prepare",
-            ("client_credentials",) if "durability" in {each.name for each in fields(Settings)} else (),
-            '`durability = "full"`: every answer waits for the disk',
+            ("client_credentials",),
+            "`durable_tokens = true`: every answer waits for the disk",
             _DURABLE,
         ),
         Peer(

@@ -8,16 +8,22 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from jinja2 import Environment, FileSystemLoader, TemplateError
 
+from .. import brand
+from ..authentication import REMOTE_USER
 from ..deployment import file_of, open_deployment
 from ..errors import ConfigurationError, StoreUnavailable
 from ..gateway import is_well_known
 from ..own_keys import own_keys
 from ..pages import Pages
-from ..policy import Policy, not_canonical, wsgi_path
+from ..policy import Policy, Rule, not_canonical, word_text, wsgi_path
+from ..sessions import PASSWORD_ACR
 from ..settings import Settings
+from ..step_up import JUDGES
+from .check_issuers import check_trusted_issuers
 from .context import named_here, settings_of, show, subscribers_of
 
 Finding = tuple[str, str, str]  # level (ok, warning, error), subject, sentence
@@ -47,14 +53,15 @@ def check(arguments: argparse.Namespace) -> int:
 def _findings(settings: Settings) -> Iterator[Finding]:
     yield "ok", "settings", f"read from {settings.origin}: every name and value is understood"
     yield from _check_issuer(settings)
-    yield from _check_database(settings)
     yield from _check_routes(settings)
-    yield from _check_features(settings)
-    yield from _check_clients(settings)
-    yield from _check_openid(settings)
+    yield from check_trusted_issuers(settings)
+    for look in (_check_database, _check_people, _check_features, _check_clients, _check_openid) if settings.server else ():
+        yield from look(settings)
     yield from _check_templates(settings)
     try:
         Pages(settings)
+        if "colour" in settings.brand:
+            yield from (("warning", "brand", text) for text in brand.advice(settings.brand["colour"]))
     except ConfigurationError as error:
         yield "error", "pages", str(error)
     try:
@@ -64,6 +71,8 @@ def _findings(settings: Settings) -> Iterator[Finding]:
 
 
 def _check_issuer(settings: Settings) -> Iterator[Finding]:
+    if not settings.server:
+        yield "ok", "server", "is off: the gate stands alone, and what others issued is all that it accepts"
     if settings.issuer is None:
         yield "warning", "issuer", "is not set: only this machine is served; set it to the public https URL"
     elif settings.issuer.startswith("http://"):
@@ -73,7 +82,7 @@ def _check_issuer(settings: Settings) -> Iterator[Finding]:
         if not settings.trusted_proxies:
             text = "is not set: where a proxy terminates TLS, throttles and events see the proxy's address only"
             yield "warning", "trusted_proxies", text
-    if settings.issuer_path:
+    if settings.issuer_path and settings.server:
         names = ["oauth-authorization-server", *(["openid-configuration"] if "openid" in settings.features else [])]
         where = " and ".join(f"/.well-known/{name}{settings.issuer_path}" for name in names)
         text = f"has a path: the front server must send {where} here too, and strip {settings.issuer_path} or set SCRIPT_NAME"
@@ -107,10 +116,48 @@ def _check_routes(settings: Settings) -> Iterator[Finding]:
         for scope in sorted(rule.access.scopes - set(settings.scopes)):
             if settings.scopes:
                 yield "error", "routes", f"{rule.text!r}: {scope} is not one of `scopes`, so no token can ever have it"
+        yield from _check_words(settings, rule)
         for method in sorted(rule.methods - METHODS):
             yield "warning", "routes", f"{rule.text!r}: {method} is a method that few clients know; a typing mistake?"
     if settings.forward_authorization:
         yield "warning", "routes", "forward_authorization hands bearer tokens to the app, which may log or leak them"
+
+
+def _check_words(settings: Settings, rule: Rule) -> Iterator[Finding]:
+    for name, value in rule.access.words:
+        if name == "acr" and settings.keeps_accounts and PASSWORD_ACR not in value.split(","):
+            yield "error", "routes", f"{rule.text!r}: the logins here have acr {PASSWORD_ACR}, so nobody can ever go there"
+        elif name == "max_age" and int(value) < 60:
+            yield "warning", "routes", f"{rule.text!r}: whoever needs longer than {value} s must sign in again and again"
+        elif name not in JUDGES:
+            try:
+                named_here("routes", name)
+            except ConfigurationError as error:
+                yield "error", "routes", str(error)
+
+
+def _check_people(settings: Settings) -> Iterator[Finding]:
+    if settings.keeps_accounts:
+        return
+    if settings.authenticate == REMOTE_USER:
+        yield "ok", "login", "by REMOTE_USER of the server or an outer middleware: nobody must reach the app around it"
+        return
+    try:
+        named_here("authenticate", settings.authenticate)
+    except ConfigurationError as error:
+        yield "error", "login", str(error)
+    if settings.login_url is None:
+        yield "warning", "login", "login_url is not set: who is not signed in is told so, and led nowhere"
+    elif settings.login_url.startswith("/"):
+        path = settings.login_url.partition("?")[0].removeprefix(settings.issuer_path)
+        for method in ("GET", "POST"):
+            kind = Policy(settings.routes).decide(method, wsgi_path(unquote(path)) or "/").kind
+            if kind not in ("public", "optional"):
+                yield (
+                    "error",
+                    "login",
+                    f"{method} {path} needs a token by the routes: nobody could sign in there; make it public",
+                )
 
 
 def _check_features(settings: Settings) -> Iterator[Finding]:
@@ -178,7 +225,7 @@ def _check_templates(settings: Settings) -> Iterator[Finding]:
     if settings.templates is None:
         return
     ours = {path.stem for path in (Path(__file__).parent.parent / "templates").glob("*.html")}
-    environment = Environment(loader=FileSystemLoader(settings.templates), autoescape=True)
+    environment = Environment(loader=FileSystemLoader(settings.templates), autoescape=True, extensions=["jinja2.ext.i18n"])
     for path in sorted(Path(settings.templates).glob("*.html")):
         if path.stem not in ours:
             yield "warning", "templates", f"{path.name} replaces no page; pages are {', '.join(sorted(ours))}"
@@ -204,13 +251,16 @@ def test_route(arguments: argparse.Namespace) -> int:
         show(arguments, document, [f"refused with 400: the path is not canonical: {reason}"])
         return 0
     taken = [f"{settings.prefix}/authorize", f"{settings.prefix}/token"]
-    if path in taken or path.startswith(tuple(f"{name}/" for name in taken)) or is_well_known(path):
+    ours = path in taken or path.startswith(tuple(f"{name}/" for name in taken)) or is_well_known(path)
+    if ours and settings.server:
         show(
             arguments, {"decision": "gateway", "rules": []}, [f"{path} belongs to the gateway itself and never reaches the app"]
         )
         return 0
     decision = Policy(settings.routes).decide(arguments.method, path)
-    needs = decision.kind + (f" scope={','.join(sorted(decision.scopes))}" if decision.scopes else "")
+    words = sorted(word_text(word) for word in decision.words)
+    scopes = [f"scope={','.join(sorted(decision.scopes))}"] if decision.scopes else []
+    needs = " ".join([decision.kind, *scopes, *sorted(words, key=lambda word: ":" in word.partition("=")[0])])
     rules = [rule.text for rule in decision.rules]
     lines = [f"{arguments.method} {path} needs: {needs}", *(f"  by the rule  {text}" for text in rules)]
     if len(rules) > 1:
@@ -219,5 +269,6 @@ def test_route(arguments: argparse.Namespace) -> int:
         lines.append("  A query plays no part; it was left out.")
     if "%" in path:
         lines.append("  Rules see the path percent-decoded; write it so.")
-    show(arguments, {"decision": decision.kind, "scopes": sorted(decision.scopes), "rules": rules}, lines)
+    document = {"decision": decision.kind, "scopes": sorted(decision.scopes), "words": words, "rules": rules}
+    show(arguments, document, lines)
     return 0

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import clock
-from ..client_metadata import MEMBERS
+from ..client_metadata import MEMBERS, is_member
 from ..errors import ConfigurationError
 from ..models import Client
 from ..values import from_file
@@ -43,6 +43,8 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 def _metadata_arguments(verb: argparse.ArgumentParser) -> None:
     """An option for each member of the registration."""
+    text = "the name in another language; may be repeated"
+    verb.add_argument("--client-name-in", metavar="TAG=NAME", action="append", type=_name_in, dest="names", help=text)
     for name, member in MEMBERS.items():
         option = "--" + (name.removesuffix("s") if member.kind == "list" else name).replace("_", "-")
         if member.kind == "flag":
@@ -56,6 +58,13 @@ def _metadata_arguments(verb: argparse.ArgumentParser) -> None:
             verb.add_argument(option, metavar=member.metavar, type=kind, dest=name, help=member.help)
 
 
+def _name_in(text: str) -> tuple[str, str]:
+    tag, equals, name = text.partition("=")
+    if not equals or not is_member(f"client_name#{tag}"):
+        raise argparse.ArgumentTypeError(f"{text[:100]!r}: write a language and the name in it, for example ja=写真")
+    return tag, name
+
+
 def _document(text: str) -> Any:
     """JSON, or that of the file which is named as file:PATH."""
     try:
@@ -67,7 +76,8 @@ def _document(text: str) -> Any:
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
-    return {name: value for name in MEMBERS if (value := getattr(arguments, name)) is not None}
+    given = {name: value for name in MEMBERS if (value := getattr(arguments, name)) is not None}
+    return given | {f"client_name#{tag}": name for tag, name in arguments.names or ()}
 
 
 def document(client: Client) -> dict[str, Any]:

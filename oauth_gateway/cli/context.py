@@ -73,7 +73,7 @@ class Context:
     def __init__(self, arguments: argparse.Namespace, *, makes: bool = False) -> None:
         self.settings = settings_of(arguments)
         file = file_of(self.settings.database)
-        if not makes and file is not None and not file.exists():
+        if self.settings.server and not makes and file is not None and not file.exists():
             raise ConfigurationError(f"database: there is none at {file}; serve, client create, user create or copy make it")
         makes = makes or self.settings.database == "sqlite://"
         adopts = getattr(arguments, "adopt_issuer", False)

@@ -40,18 +40,22 @@ def list_all(arguments: argparse.Namespace) -> None:
             user = context.store.user(session.user_id)
             names[session.user_id] = user.username if user else "-"
         name = names[session.user_id]
-        rows.append([session.sid, name, moment(session.created), moment(session.auth_time), moment(session.expires)])
+        seen = session.seen or session.auth_time
+        times = [moment(time) for time in (session.created, session.auth_time, seen, session.expires)]
+        rows.append([session.sid, name, session.device or "-", *times])
         documents.append(
             {
                 "sid": session.sid,
                 "username": name,
                 "sub": session.user_id,
+                "device": session.device,
                 "created": int(session.created),
-                "auth_time": int(session.auth_time),
+                "auth_time": int(session.auth_time or 0),
+                "last_seen": int(seen or session.created),
                 "exp": int(session.expires),
             }
         )
-    show(arguments, documents, table(rows, ["SID", "USER", "SINCE", "SIGNED IN", "EXPIRES"]))
+    show(arguments, documents, table(rows, ["SID", "USER", "DEVICE", "SINCE", "SIGNED IN", "LAST SEEN", "EXPIRES"]))
 
 
 def end(arguments: argparse.Namespace) -> None:

@@ -61,7 +61,7 @@ def create(arguments: argparse.Namespace) -> None:
 
 def set_password(arguments: argparse.Namespace) -> None:
     context = Context(arguments)
-    user = context.users.named(arguments.name)
+    user = context.users.named(arguments.name, SOURCE)  # others have no password here
     context.users.set_password(user, read_secret("Password", arguments.password_stdin, twice=True), clock.now())
     show(arguments, document(user), [f"user {user.username}: the password is changed"])
 
@@ -125,5 +125,5 @@ def list_all(arguments: argparse.Namespace) -> None:
     found: list[User] = []
     while page := store.users(found[-1].user_id if found else ""):
         found.extend(page)
-    rows = [[u.username, u.user_id, moment(u.created), "disabled" if u.disabled else "enabled"] for u in found]
-    show(arguments, [document(u) for u in found], table(rows, ["NAME", "USER_ID", "CREATED", "STATE"]))
+    rows = [[u.username, u.source, u.user_id, moment(u.created), "disabled" if u.disabled else "enabled"] for u in found]
+    show(arguments, [document(u) for u in found], table(rows, ["NAME", "SOURCE", "USER_ID", "CREATED", "STATE"]))

@@ -15,6 +15,7 @@ from ..codes import vouched
 from ..decision import new_grant
 from ..errors import OAuthError
 from ..models import public_id
+from ..sentences import Sentence
 from ..server import AuthorizationServer
 from ..store import Outcome
 
@@ -42,11 +43,11 @@ class ImplicitGrant(AuthlibGrant):  # type: ignore[misc]
             more = {"token": minted.token_id, "scope": grant.scope}
             server.events.emit("token.issued", **known, address=request.exchange.address, **more)
         elif outcome is Outcome.GONE:
-            raise OAuthError("login_required", "The person signed out meanwhile.")
+            raise OAuthError("login_required", "The person signed out, or took the access back, meanwhile.")
         else:
             token = server.store.token(minted.rows[0].number, minted.rows[0].digest)[0]
             if token is None or token.issued_at + server.settings.authorization_code_lifetime <= now or token.revoked:
-                raise OAuthError("invalid_request", "This request was answered before.", 409)
+                raise OAuthError("invalid_request", Sentence("This request was answered before."), 409)
         answer = server.redirect(request, redirect_uri, minted.answer)
         return answer.status, answer.body, answer.headers
 

@@ -6,23 +6,8 @@ scripts of any origin; the authorization endpoint never is (RFC 9700 section 2.6
 
 from __future__ import annotations
 
-from typing import Any
-
-from ..discovery import server_document, well_known
-from ..exchange import Exchange
+from ..discovery import resource_document, server_document, well_known
 from ..server import AuthorizationServer
-
-
-def resource_document(server: AuthorizationServer, exchange: Exchange) -> dict[str, Any]:
-    """The protected app's metadata (RFC 9728 section 2)."""
-    document: dict[str, Any] = {
-        "resource": exchange.resource,
-        "authorization_servers": [exchange.base],
-        "bearer_methods_supported": ["header"],
-    }
-    if server.settings.scopes:
-        document["scopes_supported"] = list(server.settings.scopes)
-    return document
 
 
 def install(server: AuthorizationServer) -> None:

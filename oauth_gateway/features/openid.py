@@ -83,20 +83,22 @@ def install(server: AuthorizationServer) -> None:
     authorize.install(server)
     endpoint = userinfo.UserInfo(server)
     server.endpoint(userinfo.PATH, endpoint, "userinfo_endpoint", methods="GET POST", scripts=True)
-    server.members["end_session_endpoint"] = "/authorize/logout"
-    backchannel_logout.install(server)
+    if server.settings.keeps_accounts:  # else there is no session of ours that could end
+        server.members["end_session_endpoint"] = "/authorize/logout"
+        backchannel_logout.install(server)
     _publish(server)
     well_known(server, "openid-configuration", server_document, server.settings.issuer)
 
 
 def _publish(server: AuthorizationServer) -> None:
     """What Discovery says of the feature (OpenID Connect Discovery section 3, Back-Channel Logout section 2.1)."""
+    keeps_sessions = server.settings.keeps_accounts
+    calls_back = keeps_sessions and server.settings.issuer is not None
     server.metadata(
         response_modes_supported=["query", "fragment", "form_post"],
         subject_types_supported=["public", "pairwise"],
         id_token_signing_alg_values_supported=list(ALGORITHMS),
         userinfo_signing_alg_values_supported=list(ALGORITHMS),
-        acr_values_supported=["0"],
         display_values_supported=list(DISPLAYS),
         claim_types_supported=["normal"],
         claims_supported=[
@@ -115,8 +117,8 @@ def _publish(server: AuthorizationServer) -> None:
         claims_parameter_supported=True,
         request_parameter_supported=False,
         request_uri_parameter_supported=False,
-        backchannel_logout_supported=server.settings.issuer is not None,
-        backchannel_logout_session_supported=server.settings.issuer is not None,
-        frontchannel_logout_supported=True,
-        frontchannel_logout_session_supported=True,
+        backchannel_logout_supported=calls_back,
+        backchannel_logout_session_supported=calls_back,
+        frontchannel_logout_supported=keeps_sessions,
+        frontchannel_logout_session_supported=keeps_sessions,
     )

@@ -77,7 +77,9 @@ class Destination:
             raise Refused("its host has no address")
         for address in found:
             if not may_reach(address, allowed):
-                raise Refused(f"its host has the address {address}, which is neither public nor in fetch_private_networks")
+                raise Refused(
+                    f"its host has the address {address}, which is neither public nor in a private network that is allowed"
+                )
         return found
 
 
@@ -129,12 +131,12 @@ def _fixed(host: str, allowed: Sequence[Network], *, bracketed: bool) -> tuple[A
             raise Refused("its host is not an address") from None
     else:
         if not may_reach(address, allowed):
-            raise Refused("its address is neither public nor in fetch_private_networks")
+            raise Refused("its address is neither public nor in a private network that is allowed")
         return (address,)
     if host == "localhost":  # no resolver is asked: RFC 6761 says what it is
         if addresses := tuple(a for a in _LOOPBACK[host] if may_reach(a, allowed)):
             return addresses
-        raise Refused("its address is neither public nor in fetch_private_networks")
+        raise Refused("its address is neither public nor in a private network that is allowed")
     if len(host) > 253 or not _NAME.match(host) or host.endswith(".localhost"):
         raise Refused("its host must be a lower-case name without a dot at its end, and not below localhost")
     if _NUMBER.match(host.rpartition(".")[2]):

@@ -66,7 +66,9 @@ class _Failure(NamedTuple):
 class Fetcher:
     """Follows URLs; a gateway has one.
 
-    `allowed` are networks that are reached although they are not public. `tls` and `resolve` are for tests: the system's
+    `allowed` are networks that are reached although they are not public; a URL that failed is left alone for at most
+    `longest_pause`. `discreet` keeps a failure's time from telling a stranger what is there; an operator's own addresses need
+    no such delay. `tls` and `resolve` are for tests: the system's
     certificate authorities and resolver where they are None. Proxies of the environment are not used.
     """
 
@@ -75,11 +77,15 @@ class Fetcher:
         allowed: Sequence[Network] = (),
         *,
         deadline: float = DEADLINE_SECONDS,
+        longest_pause: float = LONGEST_PAUSE,
+        discreet: bool = True,
         tls: ssl.SSLContext | None = None,
         resolve: Resolver | None = None,
     ) -> None:
         self._allowed = tuple(allowed)
         self._deadline = deadline
+        self._longest_pause = longest_pause
+        self._discreet = discreet
         self._tls = tls
         self._resolve = resolve
         self.reset()
@@ -122,6 +128,16 @@ class Fetcher:
         goal = self._destination(url)
         return self._transfer(goal, Request("POST", headers, urlencode(form).encode(), None)).status
 
+    def ask(self, url: str, form: Mapping[str, str], reader: Callable[[Fetched], T], headers: Mapping[str, str]) -> T:
+        """What `reader` makes of the answer to the form, which is asked for whenever this is called; raises FetchError."""
+        goal = self._destination(url)
+        sent = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json", **headers}
+        answer = self._transfer(goal, Request("POST", sent, urlencode(form).encode(), MOST_BYTES))
+        try:
+            return reader(Fetched(url, answer.content_type, answer.body))
+        except Exception as error:
+            raise FetchError(f"{goal.origin}: {describe(error)}") from None
+
     def _destination(self, url: str) -> Destination:
         try:
             return destination(url, self._allowed)
@@ -147,7 +163,8 @@ class Fetcher:
             flight.error = None
         except FetchError as error:
             flight.error = error
-            self._blur(began)
+            if self._discreet:
+                self._blur(began)
         finally:
             with self._lock:
                 self._flights.pop(key, None)
@@ -160,8 +177,8 @@ class Fetcher:
     def _note_failure(self, key: Any, text: str) -> None:
         now, before = clock.now(), self._failures.get(key)
         pause = 1.0
-        if before is not None and now < before.until + LONGEST_PAUSE:
-            pause = min(2 * before.pause, LONGEST_PAUSE)
+        if before is not None and now < before.until + self._longest_pause:
+            pause = min(2 * before.pause, self._longest_pause)
         self._failures[key] = _Failure(text, pause, now + pause)
 
     def _blur(self, began: float) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from .client import Client, Secret
 from .digests import digest, public_id
 from .people import Consent, Session, User
-from .tokens import LACKS_SCOPE, AuthorizationCode, Grant, StoredToken, Token
+from .tokens import LACKS_SCOPE, NOTHING, AuthorizationCode, Grant, StoredToken, Token
 from .work import Job, Party, SigningKey
 
 __all__ = [
     "LACKS_SCOPE",
+    "NOTHING",
     "AuthorizationCode",
     "Client",
     "Consent",

@@ -9,6 +9,7 @@ from typing import Any
 from authlib.oauth2.rfc6749 import ClientMixin
 
 from .. import clock, redirects
+from ..sentences import Worded
 from .digests import digest
 
 
@@ -36,7 +37,10 @@ class Client(ClientMixin):  # type: ignore[misc]
 
     @property
     def name(self) -> str:
-        return str(self.metadata.get("client_name") or self.client_id)
+        """What people know it by; in their language where it has several names (RFC 7591 section 2.2)."""
+        name = str(self.metadata.get("client_name") or self.client_id)
+        others = {key[12:]: str(text) for key, text in self.metadata.items() if key.startswith("client_name#")}
+        return Worded(name, others) if others else name
 
     @property
     def redirect_uris(self) -> tuple[str, ...]:

@@ -9,10 +9,11 @@ from authlib.oauth2.rfc6749 import AuthorizationCodeMixin, TokenMixin
 
 from .. import clock
 from ..errors import StepUpRequired
+from ..sentences import Sentence
 from .client import Client
 from .people import User
 
-LACKS_SCOPE = "The token lacks a scope that is needed here."
+LACKS_SCOPE = Sentence("The token lacks a scope that is needed here.")
 NOTHING: dict[str, Any] = {}
 
 
@@ -64,12 +65,13 @@ class AuthorizationCode(AuthorizationCodeMixin):  # type: ignore[misc]
 class Token(TokenMixin):  # type: ignore[misc]
     """An access token as the app behind the gateway sees it (`environ["oauth_gateway.token"]`).
 
-    `user_id` and `username` are None for a client acting for itself; `subject` is the user_id or then the client_id.
+    `user_id` and `username` are None for a client acting for itself; `subject` is the user_id or then the client_id. A login
+    session on a route that takes one is a token too, with the `kind` "session" and without a client.
     `issued_at` and `expires_at` are seconds since 1970, `audience` is the resource it was issued for.
     """
 
     id: str
-    client_id: str
+    client_id: str | None
     user_id: str | None
     username: str | None
     subject: str
@@ -119,14 +121,15 @@ class Token(TokenMixin):  # type: ignore[misc]
             return None
         return User(self.user_id, self.username or "")
 
-    def get_client(self) -> Client:
-        return Client(self.client_id)
+    def get_client(self) -> Client | None:
+        return None if self.client_id is None else Client(self.client_id)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredToken(Token):
     """An access or refresh token as the store knows it, dead or alive."""
 
+    client_id: str
     revoked: bool = False
     redeemed: float | None = field(default=None, repr=False)
     grant: Grant | None = field(default=None, repr=False)

@@ -16,6 +16,9 @@ from typing import Any, Protocol
 from ..errors import ConfigurationError
 from ..models import AuthorizationCode, Client, Consent, Grant, Job, Party, Session, SigningKey, StoredToken, User
 
+EPOCH_BYTES = 16
+UNTOLD = b"\xff" * EPOCH_BYTES  # an epoch while a revocation is committed, and after it where its process died before it told
+
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
@@ -69,6 +72,18 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """What a client may do in a person's name: all scopes of its living consents and grants, `since` the first of these,
+    `used` when it last got a token.
+    """
+
+    client: Client
+    scope: str
+    since: float
+    used: float
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """The feed after a position: what to forget, as (kind, subject); `complete` is False where it reaches less far back."""
 
@@ -110,17 +125,22 @@ class Store(Protocol):
     def user_named(self, source: str, name: str) -> User | None: ...
     def users(self, after: str = "", limit: int = 100) -> Sequence[User]: ...
     def add_user(self, user: User, name: str) -> bool: ...
-    def update_user(self, user: User, now: float, *, revoke: bool) -> bool: ...
+    def update_user(
+        self, user: User, now: float, *, revoke: bool, known: User | None = None, keeping: str | None = None
+    ) -> bool: ...
     def delete_user(self, user_id: str, now: float) -> bool: ...
     def add_session(self, session: Session, replacing: bytes | None = None) -> bool: ...
     def session(self, digest: bytes, now: float) -> Session | None: ...
     def sessions(self, user_id: str | None = None, after: str = "", limit: int = 100) -> Sequence[Session]: ...
+    def see_session(self, digest: bytes, now: float) -> None: ...
     def end_session(
         self, now: float, *, digest: bytes | None = None, sid: str | None = None, user_id: str | None = None
     ) -> Ended | None: ...
 
     # consents and grants
     def consent(self, user_id: str, client: int, redirect_uri: str, audience: str) -> Consent | None: ...
+    def access(self, user_id: str, now: float, after: int = 0, limit: int = 100) -> Sequence[Access]: ...
+    def revoke_access(self, user_id: str, client: int | None, now: float) -> bool: ...
     def authorize(self, record: Grant, tokens: Sequence[NewToken], agreed: Consent | None) -> Outcome: ...
     def code(self, number: int, digest: bytes, *, dormant: bool = False) -> AuthorizationCode | None: ...
     def fail_code(self, number: int, limit: int, now: float) -> None: ...
@@ -136,8 +156,9 @@ class Store(Protocol):
     def revoke_grant(self, grant_id: int, now: float) -> None: ...
     def changes(self, position: int) -> Changes: ...
 
-    # `epoch` is as it is now; `last_epoch` as this process was last told, by a push or by `watch`, and costs nothing: it is for
-    # those who allow a delay, and then call `watch` every `poll` seconds; `watch` tells whether something changed
+    # `epoch` is as it is now, and UNTOLD while nobody may remember what they know; the function is taken anew after each
+    # `watch`. `last_epoch` is as this process was last told, by a push or by `watch`, and costs nothing: it is for those who
+    # allow a delay, and then call `watch` every `poll` seconds; `watch` tells whether something changed
     poll: float
 
     @property
@@ -173,10 +194,11 @@ class Store(Protocol):
     def close(self) -> None: ...
 
 
-def open_store(url: str, *, strict: bool = True) -> Store:
+def open_store(url: str, *, strict: bool = True, durable_tokens: bool = False) -> Store:
     """The store that `url` names; nothing is opened before its first use, so that a fork in between is harmless.
 
-    `strict` demands of it that no revocation that was answered can be lost.
+    `strict` demands of it that no revocation that was answered can be lost; `durable_tokens` of SQLite, where it costs most,
+    that no access token can.
     """
     engine = url.partition(":")[0].replace("rediss", "redis")
     if engine == "sqlite":
@@ -184,7 +206,8 @@ def open_store(url: str, *, strict: bool = True) -> Store:
         from .sqlite import Database
 
         file = url.removeprefix("sqlite://").removeprefix("/")
-        return SqlStore(Database(Path(file).resolve() if file else None))  # one file, one epoch, whatever links lead to it
+        path = Path(file).resolve() if file else None  # one file, one epoch, whatever links lead to it
+        return SqlStore(Database(path), durable_tokens)
     try:
         if engine == "postgresql":
             from .postgresql import PostgreSQL

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Table, insert
+from sqlalchemy import Connection, Table, bindparam, insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import StoreUnavailable
+from .prepared import Prepared
 
 TRIES = 4
 MYSQL_DUPLICATE = 1062
@@ -64,14 +65,18 @@ def rerun(method: Method) -> Method:
 
 def add_row(connection: Connection, table: Table, values: Mapping[str, Any]) -> bool:
     """Insert; False where one of the table's keys is taken, which the database decides."""
-    if connection.dialect.name == "mysql":  # whose INSERT IGNORE would ignore too much
-        try:
-            connection.execute(insert(table).values(values))
-        except IntegrityError as error:
-            if error.orig is None or error.orig.args[0] != MYSQL_DUPLICATE:
-                raise
-            return False
-        return True
-    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).values(values).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
-    return connection.execute(statement).rowcount == 1
+    try:
+        return _insert_that_can_lose(table, connection.dialect.name, tuple(values)).run(connection, **values) == 1
+    except IntegrityError as error:
+        if connection.dialect.name != "mysql" or error.orig is None or error.orig.args[0] != MYSQL_DUPLICATE:
+            raise
+        return False
+
+
+@functools.cache
+def _insert_that_can_lose(table: Table, engine: str, columns: tuple[str, ...]) -> Prepared:
+    values: dict[str, Any] = {column: bindparam(column) for column in columns}
+    if engine == "mysql":  # whose INSERT IGNORE would ignore too much
+        return Prepared(insert(table).values(values))
+    dialect: Any = postgresql if engine == "postgresql" else sqlite
+    return Prepared(dialect.insert(table).values(values).on_conflict_do_nothing().execution_options(preserve_rowcount=True))

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..models import AuthorizationCode, Consent, Grant, StoredToken, public_id
 from . import NewToken, Outcome, Purchase, Redemption, rows
 from .database import add_row
 from .part import Part
+from .prepared import Prepared
 from .schema import REALM, client, consent, feed, grant, session, token, user
 
 _STATE = (
@@ -40,22 +41,53 @@ _STATE = (
     .outerjoin(client, client.c.number == token.c.client)
     .outerjoin(user, user.c.id == grant.c.user_id)
 )
+# what `rows` makes values of, and no more: each column costs a little at every look-up
+_OF_TOKEN = "id kind digest client grant_id parent generation scope audience issued expires redeemed revoked"
+_OF_CODE = "redirect_uri code_challenge"
+_OF_GRANT = "user_id subject scope audience created expires consent_id session auth_time amr acr revoked claims"
 _TOKEN = (
     select(
-        token,
+        *(token.c[name] for name in f"{_OF_TOKEN} {_OF_CODE}".split()),
         client.c.client_id,
         client.c.disabled.label("client_disabled"),
         user.c.username,
         user.c.disabled.label("user_disabled"),
-        *(column.label(f"grant_{column.name}") for column in grant.c if column.name != "id"),
+        *(grant.c[name].label(f"grant_{name}") for name in _OF_GRANT.split()),
     )
     .join_from(token, client, client.c.number == token.c.client)
     .outerjoin(grant, grant.c.id == token.c.grant_id)
     .outerjoin(user, user.c.id == grant.c.user_id)
     .where(token.c.realm == REALM)
 )
-_TOKEN_AND_HEAD = _TOKEN.add_columns(select(feed.c.head).where(feed.c.realm == REALM).scalar_subquery().label("head"))
-_HEAD = select(feed.c.head).where(feed.c.realm == REALM)
+_ONE = token.c.id == bindparam("number")
+_SEEN = _TOKEN.add_columns(select(feed.c.head).where(feed.c.realm == REALM).scalar_subquery().label("head"))
+_TOKEN_AND_HEAD = Prepared(_SEEN.where(_ONE))
+_HEAD = Prepared(select(feed.c.head).where(feed.c.realm == REALM))
+_CODE = Prepared(_TOKEN.where(_ONE))
+_CONSENT = Prepared(
+    select(consent)
+    .where(consent.c.user_id == bindparam("user_id"), consent.c.client == bindparam("client"), consent.c.revoked.is_(None))
+    .where(consent.c.redirect_uri == bindparam("redirect_uri"), consent.c.audience == bindparam("audience"))
+    .order_by(consent.c.id.desc())
+)
+_SIGNED_IN = Prepared(
+    select(session.c.sid)
+    .where(session.c.user_id == bindparam("user_id"), session.c.sid == bindparam("sid"))
+    .with_for_update(read=True)
+)
+_AGREED = Prepared(
+    select(consent.c.id).where(consent.c.id == bindparam("consent"), consent.c.revoked.is_(None)).with_for_update(read=True)
+)
+_REDEEMABLE = Prepared(_STATE.where(_ONE))
+_REDEEM = Prepared(
+    update(token).where(_ONE, token.c.redeemed.is_(None), token.c.revoked.is_(None)).values(redeemed=bindparam("at"))
+)
+_USED = ("last_used", "predecessor", "sealed", "sealed_until")
+_USE = Prepared(
+    update(grant)
+    .where(grant.c.id == bindparam("grant"), grant.c.revoked.is_(None))
+    .values({column: bindparam(column) for column in _USED})
+)
 
 
 class Grants(Part):
@@ -63,28 +95,24 @@ class Grants(Part):
 
     def consent(self, user_id: str, number: int, redirect_uri: str, audience: str) -> Consent | None:
         """The living consent of this person for this client, redirect URI and audience."""
-        query = (
-            select(consent)
-            .where(consent.c.user_id == user_id, consent.c.client == number, consent.c.revoked.is_(None))
-            .where(consent.c.redirect_uri == redirect_uri, consent.c.audience == audience)
-            .order_by(consent.c.id.desc())
-        )
         with self.database.read() as connection:
-            row = connection.execute(query).first()
+            row = _CONSENT.first(connection, user_id=user_id, client=number, redirect_uri=redirect_uri, audience=audience)
         if row is None:
             return None
         return Consent(row.id, row.user_id, row.client, row.redirect_uri, row.audience, row.scope, row.created)
 
     def authorize(self, record: Grant, tokens: Sequence[NewToken], agreed: Consent | None) -> Outcome:
         """Store grant, code or tokens and a new consent together: WON, REPLAYED where this decision was stored before,
-        GONE where the login session that it was made in has ended.
+        GONE where the login session that it was made in, or the consent that it is based on, has ended.
         """
         try:
             with self.database.write() as connection:
-                if record.session is not None:
-                    living = select(session.c.sid).where(session.c.user_id == record.user_id, session.c.sid == record.session)
-                    if connection.execute(living.with_for_update(read=True)).first() is None:
-                        return Outcome.GONE
+                where = {"user_id": record.user_id, "sid": record.session}
+                if record.session is not None and _SIGNED_IN.first(connection, **where) is None:
+                    return Outcome.GONE
+                remembered = record.consent_id is not None and agreed is None  # it may have been taken back meanwhile
+                if remembered and _AGREED.first(connection, consent=record.consent_id) is None:
+                    return Outcome.GONE
                 if not add_row(connection, grant, rows.grant_values(record)):
                     return Outcome.REPLAYED
                 if agreed is not None:
@@ -97,7 +125,7 @@ class Grants(Part):
     def code(self, number: int, digest: bytes, *, dormant: bool = False) -> AuthorizationCode | None:
         """The code, redeemed or not, while its grant, client and person live; with `dormant` also while one is disabled."""
         with self.database.read() as connection:
-            row = connection.execute(_TOKEN.where(token.c.id == number)).first()
+            row = _CODE.first(connection, number=number)
         if row is None or row.digest != digest or row.kind != "authorization_code" or not rows.lives(row, dormant):
             return None
         return AuthorizationCode(
@@ -119,21 +147,22 @@ class Grants(Part):
             connection.execute(update(token).where(*living, token.c.failures >= limit).values(revoked=now))
 
     def issue(self, new: NewToken) -> None:
-        """Store one token that nothing was redeemed for; its commit need not reach the disk before the answer."""
-        with self.database.write(durable=False) as connection:
+        """Store one token that nothing was redeemed for; its commit need not reach the disk before the answer, unless the
+        operator wants that.
+        """
+        with self.database.write(durable=self.durable_tokens) as connection:
             rows.insert(connection, (new,))
 
     def redeem(self, number: int, purchase: Purchase, now: float) -> Redemption:
         """Mark the code or refresh token as redeemed and store what it buys, if nobody did before."""
         with self.database.write() as connection:
-            row = connection.execute(_STATE.where(token.c.id == number)).first()
+            row = _REDEEMABLE.first(connection, number=number)
             if row is None or not rows.redeemable(row, now):
                 return Redemption(Outcome.GONE)
             if row.redeemed is None:
-                first = update(token).where(token.c.id == number, token.c.redeemed.is_(None), token.c.revoked.is_(None))
-                if connection.execute(first.values(redeemed=now)).rowcount == 1:
+                if _REDEEM.run(connection, number=number, at=now) == 1:
                     return self._buy(connection, row.grant_id, number, purchase, now)
-                row = connection.execute(_STATE.where(token.c.id == number)).first()  # another one was faster
+                row = _REDEEMABLE.first(connection, number=number)  # another one was faster
                 if row is None or not rows.redeemable(row, now):
                     return Redemption(Outcome.GONE)
             if row.predecessor == number and row.sealed is not None and now < row.sealed_until:
@@ -144,8 +173,7 @@ class Grants(Part):
         """Within the transaction that redeemed `number`: what it buys, unless the grant was revoked a moment ago."""
         values = {"last_used": now, "predecessor": number, "sealed": purchase.sealed}
         values["sealed_until"] = purchase.sealed_until if purchase.sealed else None
-        living = update(grant).where(grant.c.id == grant_id, grant.c.revoked.is_(None))
-        if connection.execute(living.values(values)).rowcount != 1:
+        if _USE.run(connection, grant=grant_id, **values) != 1:
             return Redemption(Outcome.GONE)
         rows.insert(connection, purchase.tokens)
         return Redemption(Outcome.WON)
@@ -156,9 +184,10 @@ class Grants(Part):
         With `dormant` also while client or person are disabled: what they would get back can still be revoked.
         """
         with self.database.read() as connection:
-            row = connection.execute(_TOKEN_AND_HEAD.where(token.c.id == number)).first()
+            row = _TOKEN_AND_HEAD.first(connection, number=number)
             if row is None:
-                return None, int(connection.execute(_HEAD).scalar() or 0)
+                feed_row = _HEAD.first(connection)
+                return None, feed_row.head if feed_row else 0
         if (digest is not None and row.digest != digest) or row.kind == "authorization_code" or not rows.lives(row, dormant):
             return None, row.head
         return rows.token_of(row), row.head

@@ -63,7 +63,7 @@ KIND: Mapping[str, Kind] = {
         _columns("id source name username password claims locale created disabled"), ("id",), unique=(("source", "name"),)
     ),
     "session": Kind(
-        _columns("digest sid user_id auth_time amr acr created idle_expires expires"),
+        _columns("digest sid user_id auth_time amr acr created idle_expires expires device seen"),
         ("digest",),
         found=(("sid",), ("user_id",)),
         listed=(("sid",),),

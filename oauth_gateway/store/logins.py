@@ -6,16 +6,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, insert, select, update
 
 from ..models import Party, Session, public_id
 from ..sealing import new_number
 from . import Ended
 from .part import Part
+from .prepared import Prepared
 from .schema import REALM, feed, grant, job, session
 from .values import session_of
 
 _SESSION = select(session).where(session.c.realm == REALM)
+_LIVING = Prepared(_SESSION.where(session.c.digest == bindparam("digest"), session.c.expires > bindparam("now")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +34,28 @@ class Logins(Part):
 
     def add_session(self, record: Session, replacing: bytes | None = None) -> bool:
         """Insert; `replacing` is the digest of the same session's cookie before its person signed in again: False where that
-        session has ended.
+        session has ended. The old cookie is a revocation, for processes remember what it was good for.
         """
         values = {**asdict(record), "amr": " ".join(record.amr), "realm": REALM}
-        with self.database.write() as connection:
-            # a revocation in hand ends first: it has not seen this session, nor the caller what it changed
-            connection.execute(select(feed.c.head).where(feed.c.realm == REALM).with_for_update(read=True))
-            if replacing is not None:
-                old = delete(session).where(session.c.digest == replacing, session.c.sid == record.sid)
-                if connection.execute(old).rowcount != 1:
-                    return False
-            connection.execute(insert(session).values(values))
-        return True
+        if replacing is None:
+            with self.database.write() as connection:
+                # a revocation in hand ends first: it has not seen this session, nor the caller what it changed
+                connection.execute(select(feed.c.head).where(feed.c.realm == REALM).with_for_update(read=True))
+                connection.execute(insert(session).values(values))
+            return True
+        with self.revoking(max(record.created, record.auth_time or 0)) as (connection, entries):
+            old = delete(session).where(session.c.digest == replacing, session.c.sid == record.sid)
+            done = connection.execute(old).rowcount == 1
+            if done:
+                connection.execute(insert(session).values(values))
+                entries.append(("session", record.sid))
+        return done
 
     def session(self, digest: bytes, now: float) -> Session | None:
         """The living session whose cookie has this digest."""
         with self.database.read() as connection:
-            row = connection.execute(_SESSION.where(session.c.digest == digest, session.c.expires > now)).first()
-        return session_of(row._mapping) if row else None
+            row = _LIVING.first(connection, digest=digest, now=now)
+        return session_of(row._asdict()) if row else None
 
     def sessions(self, user_id: str | None = None, after: str = "", limit: int = 100) -> Sequence[Session]:
         """A page of sessions in the order of their sids, after `after`; of one person where `user_id` is given."""
@@ -58,6 +64,11 @@ class Logins(Part):
             query = query.where(session.c.user_id == user_id)
         with self.database.read() as connection:
             return [session_of(row._mapping) for row in connection.execute(query)]
+
+    def see_session(self, digest: bytes, now: float) -> None:
+        """Note that the session was seen now; nothing of a session that has ended."""
+        with self.database.write(durable=False) as connection:
+            connection.execute(update(session).where(session.c.digest == digest).values(seen=now))
 
     def end_session(
         self, now: float, *, digest: bytes | None = None, sid: str | None = None, user_id: str | None = None
@@ -89,7 +100,7 @@ def end_sessions(connection: Connection, which: ColumnElement[bool], now: float)
         known = [row for row in rows.all() if "openid" in row.scope.split()]
         dying = [row.id for row in known if row.revoked is None and "offline_access" not in row.scope.split()]
         connection.execute(update(grant).where(grant.c.id.in_(dying)).values(revoked=now, sealed=None, sealed_until=None))
-        entries += [("grant", public_id(number)) for number in dying]
+        entries += [("session", ended.sid), *(("grant", public_id(number)) for number in dying)]
         parties = sorted({(row.client, row.subject) for row in known})
         for number, subject in parties:
             payload = json.dumps({"client": number, "subject": subject, "sid": ended.sid})

@@ -37,10 +37,18 @@ def _feed_epoch(connection: Connection) -> None:
         connection.execute(text("ALTER TABLE oauth_feed ADD COLUMN epoch BIGINT NOT NULL DEFAULT 0"))
 
 
+def _session_device(connection: Connection) -> None:
+    there = {column["name"] for column in inspect(connection).get_columns("oauth_session")}
+    for name, kind in (("device", "VARCHAR(100)"), ("seen", "DOUBLE PRECISION")):
+        if name not in there:
+            connection.execute(text(f"ALTER TABLE oauth_session ADD COLUMN {name} {kind}"))
+
+
 STEPS: Mapping[int, Step] = {
     2: Step("the web origins of clients", 2, every_origin),
     3: Step("signing keys by generation", 3, keys_by_generation),
     4: Step("an epoch that is asked for over the network", 4, _feed_epoch),
+    5: Step("the device of each session, and when it was seen last", 4, _session_device),
 }
 
 

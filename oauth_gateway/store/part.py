@@ -6,19 +6,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from ..sealing import new_number
 from .database import Database
+from .prepared import Prepared
 from .schema import REALM, change, feed
 
 Entries: TypeAlias = list[tuple[str, str]]
+_HEAD = Prepared(select(feed.c.head).where(feed.c.realm == REALM).with_for_update())
+_MOVE = Prepared(update(feed).where(feed.c.realm == REALM).values(head=feed.c.head + bindparam("more"), epoch=bindparam("new")))
+_ENTER = Prepared(insert(change).values(realm=REALM, **{name: bindparam(name) for name in ("number", "kind", "subject", "at")}))
 
 
 class Part:
-    """Has the `database` of the whole store."""
+    """Has the `database` of the whole store; `durable_tokens` says that a token for a client itself waits for the disk too."""
 
     database: Database
+    durable_tokens: bool = False
 
     @contextmanager
     def revoking(self, now: float) -> Iterator[tuple[Connection, Entries]]:
@@ -28,15 +33,10 @@ class Part:
         """
         with self.database.write() as connection:
             entries: Entries = []
-            head = connection.execute(select(feed.c.head).where(feed.c.realm == REALM).with_for_update()).scalar() or 0
+            row = _HEAD.first(connection)
             yield connection, entries
-            after = {"head": feed.c.head + len(entries), "epoch": new_number()}
-            connection.execute(update(feed).where(feed.c.realm == REALM).values(after))
-            rows = [
-                {"realm": REALM, "number": number, "kind": kind, "subject": subject, "at": now}
-                for number, (kind, subject) in enumerate(entries, head + 1)
-            ]
-            if rows:
-                connection.execute(insert(change), rows)
+            _MOVE.run(connection, more=len(entries), new=new_number())
+            for number, (kind, subject) in enumerate(entries, (row.head if row else 0) + 1):
+                _ENTER.run(connection, number=number, kind=kind, subject=subject, at=now)
             self.database.announce(connection)
         self.database.new_epoch()

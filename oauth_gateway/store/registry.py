@@ -5,18 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
 
 from ..models import Client, User
 from .database import add_row
 from .logins import end_sessions
 from .part import Part
+from .prepared import Prepared
 from .schema import REALM, client, consent, grant, origin, session, user
 from .values import changes_of_client, changes_of_user, client_of, user_of
 
 _CLIENT_ID = re.compile(r"[\x20-\x7e]+\Z")  # RFC 6749 appendix A.1
 _CLIENT = select(client).where(client.c.realm == REALM)
 _USER = select(user).where(user.c.realm == REALM)
+_CLIENT_WITH_ID = Prepared(_CLIENT.where(client.c.client_id == bindparam("client_id")))
+_CLIENT_NUMBERED = Prepared(_CLIENT.where(client.c.number == bindparam("number")))
+_USER_WITH_ID = Prepared(_USER.where(user.c.id == bindparam("user_id")))
+_USER_NAMED = Prepared(_USER.where(user.c.source == bindparam("source"), user.c.name == bindparam("name")))
 
 
 class Registry(Part):
@@ -26,13 +31,13 @@ class Registry(Part):
         if not _CLIENT_ID.match(client_id):
             return None  # not every engine could compare it
         with self.database.read() as connection:
-            row = connection.execute(_CLIENT.where(client.c.client_id == client_id)).first()
-        return client_of(row._mapping) if row and row.client_id == client_id else None
+            row = _CLIENT_WITH_ID.first(connection, client_id=client_id)
+        return client_of(row._asdict()) if row and row.client_id == client_id else None
 
     def client_numbered(self, number: int) -> Client | None:
         with self.database.read() as connection:
-            row = connection.execute(_CLIENT.where(client.c.number == number)).first()
-        return client_of(row._mapping) if row else None
+            row = _CLIENT_NUMBERED.first(connection, number=number)
+        return client_of(row._asdict()) if row else None
 
     def clients(self, after: int = 0, limit: int = 100) -> Sequence[Client]:
         """A page of clients in the order of their registration, after the one numbered `after`."""
@@ -81,16 +86,16 @@ class Registry(Part):
 
     def user(self, user_id: str) -> User | None:
         with self.database.read() as connection:
-            row = connection.execute(_USER.where(user.c.id == user_id)).first()
-        return user_of(row._mapping) if row else None
+            row = _USER_WITH_ID.first(connection, user_id=user_id)
+        return user_of(row._asdict()) if row else None
 
     def user_named(self, source: str, name: str) -> User | None:
         """The person whom `source` knows under the normalised `name`."""
         if "\0" in name:
             return None
         with self.database.read() as connection:
-            row = connection.execute(_USER.where(user.c.source == source, user.c.name == name)).first()
-        return user_of(row._mapping) if row and row.name == name else None  # MySQL forgives a blank at the end
+            row = _USER_NAMED.first(connection, source=source, name=name)
+        return user_of(row._asdict()) if row and row.name == name else None  # MySQL forgives a blank at the end
 
     def users(self, after: str = "", limit: int = 100) -> Sequence[User]:
         """A page of people in the order of their ids, after `after`."""
@@ -104,14 +109,22 @@ class Registry(Part):
         with self.database.write() as connection:
             return add_row(connection, user, values)
 
-    def update_user(self, record: User, now: float, *, revoke: bool) -> bool:
-        """Replace what may change; with `revoke` also end the person's sessions and forget their tokens."""
+    def update_user(
+        self, record: User, now: float, *, revoke: bool, known: User | None = None, keeping: str | None = None
+    ) -> bool:
+        """Replace what may change; with `revoke` also end the person's sessions, but for the one named `keeping`, and forget
+        their tokens. False, and nothing happens, where there is no such person, or none as `known` has them.
+        """
         with self.revoking(now) as (connection, entries):
-            done = connection.execute(update(user).where(user.c.id == record.user_id).values(changes_of_user(record)))
-            if done.rowcount and revoke:
-                ended = end_sessions(connection, session.c.user_id == record.user_id, now)
+            row = connection.execute(_USER.where(user.c.id == record.user_id).with_for_update()).first()
+            if row is None or known not in (None, user_of(row._mapping)):
+                return False
+            connection.execute(update(user).where(user.c.id == record.user_id).values(changes_of_user(record)))
+            if revoke:
+                others = (session.c.user_id == record.user_id, *([session.c.sid != keeping] if keeping else []))
+                ended = end_sessions(connection, and_(*others), now)
                 entries += [("user", record.user_id), *ended.entries]
-        return done.rowcount == 1
+        return True
 
     def delete_user(self, user_id: str, now: float) -> bool:
         """Delete the person with sessions, consents and grants."""

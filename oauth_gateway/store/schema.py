@@ -23,7 +23,7 @@ from sqlalchemy import Table as PlainTable
 from sqlalchemy import Text as PlainText
 from sqlalchemy.dialects import mysql
 
-VERSION = 4  # 2: oauth_origin; 3: oauth_key by generation; 4: oauth_feed.epoch
+VERSION = 5  # 2: oauth_origin; 3: oauth_key by generation; 4: oauth_feed.epoch; 5: oauth_session.device, .seen
 OLDEST = 4  # the oldest code that may serve on the schema of VERSION
 REALM = ""  # the only realm so far
 metadata = MetaData()
@@ -105,6 +105,8 @@ session = Table(
     Column("created", Double, nullable=False),
     Column("idle_expires", Double),
     Column("expires", Double, nullable=False),
+    Column("device", String(100)),
+    Column("seen", Double),
     Index("oauth_session_user", "user_id"),
     Index("oauth_session_expires", "expires"),
 )

@@ -7,12 +7,31 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, delete, exists, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    Integer,
+    Row,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from . import Changes, Count, Store, migrations
+from .access import Allowed
 from .database import Database, Interrupted, add_row, rerun
 from .grants import Grants
 from .logins import Logins
+from .prepared import Prepared
 from .registry import Registry
 from .schema import REALM, change, consent, counter, entry, feed, grant, meta, session, token
 from .transfer import Transfer
@@ -21,15 +40,17 @@ from .work import Work
 FEED_KEPT = 10_000  # entries; a process that slept through more of them drops its whole cache
 RETENTION = 86_400  # seconds that a redeemed token or an ended grant is kept so that its replay is still recognised
 WALK = 1000  # rows of the token table that one purge looks at
+LAST = (1 << 63) - 1  # beyond every number
 BATCH = 250  # rows that a sweep deletes at once
 PAGE = 10_000  # rows that it reads at once
 
 
-class SqlStore(Registry, Grants, Logins, Work, Transfer):
+class SqlStore(Registry, Grants, Allowed, Logins, Work, Transfer):
     """See `oauth_gateway.store.Store`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, durable_tokens: bool = False) -> None:
         self.database = database
+        self.durable_tokens = durable_tokens
         self.place, self.poll = database.place, database.poll
         self._cursor = 0
 
@@ -137,13 +158,13 @@ class SqlStore(Registry, Grants, Logins, Work, Transfer):
         """Delete at most about `limit` expired rows a table and say how many; called now and then after a commit."""
         with self.database.write(durable=False) as connection:
             removed = self._purge_tokens(connection, now, limit)
-            for table in (session, entry, counter):
-                removed += _delete(connection, table, table.c.expires <= now, limit)
-            head = connection.execute(select(feed.c.head).where(feed.c.realm == REALM)).scalar() or 0
-            old = head - FEED_KEPT
+            for table, expired in _EXPIRED.items():
+                removed += _delete(connection, table, expired.all(connection, now=now, limit=limit))
+            row = _HEAD.first(connection)
+            old = row.head - FEED_KEPT if row else 0
             if old > 0:
                 connection.execute(update(feed).where(feed.c.realm == REALM, feed.c.floor < old).values(floor=old))
-                removed += _delete(connection, change, and_(change.c.realm == REALM, change.c.number <= old), limit)
+                removed += _delete(connection, change, _OLD_CHANGES.all(connection, old=old, limit=limit))
         return removed
 
     def sweep(self, now: float) -> Iterator[int]:
@@ -157,12 +178,12 @@ class SqlStore(Registry, Grants, Logins, Work, Transfer):
 
     def _purge_tokens(self, connection: Connection, now: float, limit: int) -> int:
         """Walk the tokens by their key, a window a time: no index on the expiry, which every insert would pay for."""
-        query = select(token.c.id, token.c.kind, token.c.expires, token.c.grant_id).where(token.c.id > self._cursor)
-        rows = connection.execute(query.order_by(token.c.id).limit(WALK)).all()
-        dead = [row.id for row in rows if row.expires + _kept(row.kind) <= now][:limit]
+        row = _WINDOW.first(connection, after=self._cursor)
+        end = LAST if row is None else row.id
+        dead = [row.id for row in _DEAD.all(connection, after=self._cursor, end=end, now=now, limit=limit)]
         if dead:
             connection.execute(delete(token).where(token.c.id.in_(dead)))
-        self._cursor = rows[-1].id if len(rows) == WALK and len(dead) < limit else dead[-1] if len(dead) == limit else 0
+        self._cursor = dead[-1] if len(dead) == limit else 0 if row is None else end
         return len(dead)
 
     def _sweep_grants(self, now: float) -> Iterator[int]:
@@ -205,15 +226,28 @@ class SqlStore(Registry, Grants, Logins, Work, Transfer):
         self.database.close()
 
 
-def _kept(kind: str) -> int:
-    """Seconds a token outlives its expiry: a replayed code or refresh token must still be recognised."""
-    return 60 if kind == "access_token" else RETENTION
+def _keys(table: Table, which: ColumnElement[bool]) -> Prepared:
+    """The keys of rows to be deleted; of none that another transaction has just in hand."""
+    query = select(*table.primary_key.columns).where(which).limit(bindparam("limit", type_=Integer))
+    return Prepared(query.with_for_update(skip_locked=True))
 
 
-def _delete(connection: Connection, table: Table, which: ColumnElement[bool], limit: int) -> int:
-    """Delete at most `limit` rows; none that another transaction has just in hand."""
+_NOW = bindparam("now", type_=Double)
+_HEAD = Prepared(select(feed.c.head).where(feed.c.realm == REALM))
+_EXPIRED = {table: _keys(table, table.c.expires <= _NOW) for table in (session, entry, counter)}
+_OLD_CHANGES = _keys(change, and_(change.c.realm == REALM, change.c.number <= bindparam("old")))
+_AFTER = select(token.c.id).where(token.c.id > bindparam("after")).order_by(token.c.id)
+_WINDOW = Prepared(_AFTER.offset(WALK - 1).limit(1))
+# a replayed code or refresh token must still be recognised
+_KEPT = case((token.c.kind == "access_token", 60), else_=RETENTION)
+_DEAD = Prepared(
+    _AFTER.where(token.c.id <= bindparam("end"), token.c.expires <= _NOW - _KEPT).limit(bindparam("limit", type_=Integer))
+)
+
+
+def _delete(connection: Connection, table: Table, found: Sequence[Any]) -> int:
+    """Delete the rows with the keys `found`."""
     keys = list(table.primary_key.columns)
-    found = connection.execute(select(*keys).where(which).limit(limit).with_for_update(skip_locked=True)).all()
     if not found:
         return 0
     if len(keys) == 1:

@@ -7,14 +7,14 @@ closing would release the parent's locks (https://www.sqlite.org/howtocorrupt.ht
 from __future__ import annotations
 
 import fcntl
-import mmap
 import os
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
@@ -22,11 +22,11 @@ from sqlalchemy.pool import NullPool
 
 from ..errors import ConfigurationError, StoreUnavailable
 from ..forks import reset_in_children
+from .epoch import Epoch, place_of
+from .flush import Flush
 
 BUSY_SECONDS = 5
 MOST_READERS = 8
-EPOCH_BYTES = 16
-UNTOLD = b"\xff" * EPOCH_BYTES  # an epoch while a revocation is committed, and after it where its process died before it told
 _abandoned: list[object] = []
 
 
@@ -39,7 +39,7 @@ class Database:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self.place = str(path) if path else "the database in memory"
-        self._engine = create_engine(
+        self.engine = create_engine(
             "sqlite://", creator=self._connect, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True
         )
         reset_in_children(self)
@@ -50,16 +50,15 @@ class Database:
         self._watch_lock = threading.RLock()  # its own: a cached token does not wait for writers
         self._file: tuple[int, int] | None = None
         self._writer: Connection | None = None
-        self._durable = True
-        self._readers: deque[Connection] = deque()
+        self.readers: deque[Connection] = deque()
         self._watcher: sqlite3.Connection | None = None
         self._data_version = 0
-        self._epoch: mmap.mmap | bytearray | None = None
-        self._identity: tuple[int, int, int, int] | None = None
+        self._epoch = Epoch(self.path)
+        self._flush = None if self.path is None else Flush(f"{self.path}-wal", self._copy_log)
 
     def reset(self) -> None:
         """Forget, in a forked child, all that the parent opened, without closing it."""
-        _abandoned.append((self._writer, self._readers, self._watcher, self._epoch, self._lock, self._watch_lock))
+        _abandoned.append((self._writer, self.readers, self._watcher, self._epoch, self._flush, self._lock, self._watch_lock))
         self._reset()
 
     def _connect(self) -> sqlite3.Connection:
@@ -72,52 +71,51 @@ class Database:
                 self.path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None, cached_statements=256
             )
         if self.path is not None and self._file is None:
-            found = os.stat(self.path)
-            self._file = (found.st_dev, found.st_ino)
-        connection.execute("PRAGMA synchronous=FULL")
+            self._file = place_of(self.path)
+        connection.execute("PRAGMA synchronous=NORMAL")  # and what must be durable waits for a flush
         connection.execute("PRAGMA wal_autocheckpoint=4000")
         return connection
 
     @contextmanager
     def write(self, durable: bool = True) -> Iterator[Connection]:
-        """A transaction that holds the write lock from its start; `durable` waits for the disk at its commit."""
-        with translated(), self._turn():
-            connection = self._writer
-            if connection is None:
-                connection = self._writer = self._engine.connect()
-                self._durable = True
-            if durable != self._durable:
-                connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-                self._durable = durable
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        """A transaction that holds the write lock from its start; `durable` waits for the disk after its commit."""
+        flush, number = self._flush, 0
+        with translated:
+            self._take_turn()
             try:
-                self._refuse_another_file()
-                if self._epoch is not None and self._epoch[:EPOCH_BYTES] == UNTOLD:
-                    self.new_epoch()  # whoever left it so has ended
-                yield connection
-                connection.exec_driver_sql("COMMIT")
-            except BaseException:
-                self._roll_back(connection)
-                raise
+                connection = self._writer
+                if connection is None:
+                    connection = self._writer = self.engine.connect()
+                driver: Any = connection.connection.driver_connection
+                driver.execute("BEGIN IMMEDIATE")
+                try:
+                    self._refuse_another_file()
+                    self._epoch.finish()
+                    yield connection
+                    driver.execute("COMMIT")
+                except BaseException:
+                    self._roll_back(connection)
+                    raise
+                if flush is not None:
+                    number = flush.wrote()
+            finally:
+                self._lock.release()
+            if durable and flush is not None:
+                flush.wait(number)
 
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _take_turn(self) -> None:
         """The writer's lock, waited for no longer than SQLite's own: threads must not queue up behind a locked file."""
         if not self._lock.acquire(timeout=BUSY_SECONDS):
             raise StoreUnavailable("the database is busy: other writers did not finish in time")
-        try:
-            yield
-        finally:
-            self._lock.release()
 
     def _refuse_another_file(self) -> None:
         """A write into a file that is no longer the database would be answered and lost."""
         if self.path is None:
             return
-        found = os.stat(self.path)
+        found = place_of(self.place)
         if self._file is None:
-            self._file = (found.st_dev, found.st_ino)
-        if self._file != (found.st_dev, found.st_ino):
+            self._file = found
+        if self._file != found:
             raise StoreUnavailable(f"{self.path} was replaced while it was in use")
 
     def _roll_back(self, connection: Connection) -> None:
@@ -128,30 +126,23 @@ class Database:
                 self._writer = None
                 connection.close()
 
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def _copy_log(self) -> None:
+        """Bring everything that is in the log into the database, and that onto the disk."""
+        with closing(self._connect()) as connection:
+            busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise StoreUnavailable(f"{self.path}: the disk refused a commit, and others are still reading the log")
+
+    def read(self) -> AbstractContextManager[Connection]:
         """A connection for single SELECTs."""
-        with translated():
-            if self.path is None:
-                with self._lock:
-                    if self._writer is None:
-                        self._writer = self._engine.connect()
-                    yield self._writer
-                return
-            pool = self._readers
-            try:
-                connection = pool.pop()
-            except IndexError:
-                connection = self._engine.connect()
-            try:
-                yield connection
-            except BaseException:
-                connection.close()
-                raise
-            if pool is self._readers and len(pool) < MOST_READERS:  # another pool: the file was replaced meanwhile
-                pool.append(connection)
-            else:
-                connection.close()
+        return self._reading_memory() if self.path is None else _Reading(self)
+
+    @contextmanager
+    def _reading_memory(self) -> Iterator[Connection]:
+        with translated, self._lock:
+            if self._writer is None:
+                self._writer = self.engine.connect()
+            yield self._writer
 
     # -- the schema
 
@@ -174,7 +165,7 @@ class Database:
     @contextmanager
     def changing_the_schema(self) -> Iterator[Connection]:
         """A connection that no other process has at the same time: create_all and the switch to WAL do not wait."""
-        with translated():
+        with translated:
             if self.path is None:
                 with self._lock, self.read() as connection:
                     yield connection
@@ -182,7 +173,7 @@ class Database:
             lock = os.open(f"{self.path}-lock", os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                connection = self._engine.connect()
+                connection = self.engine.connect()
                 try:
                     connection.exec_driver_sql("PRAGMA journal_mode=WAL")
                     yield connection
@@ -202,67 +193,44 @@ class Database:
     def set_version(self, connection: Connection, version: int) -> None:
         connection.exec_driver_sql(f"PRAGMA user_version={version}")
 
-    def announce(self, connection: Connection) -> None:
-        """Have everybody look for what is about to be committed, until `new_epoch` tells that it is there."""
-        self._shared()[:EPOCH_BYTES] = UNTOLD
-
     # -- the epoch and the watch
 
-    def epoch(self) -> bytes:
-        """The bytes that every revocation changes, never the same twice while one is UNTOLD; about 0.1 µs."""
-        shared = self._epoch
-        if shared is None:
-            shared = self._open_epoch()
-        found = bytes(shared[:EPOCH_BYTES])
-        return found if found != UNTOLD else os.urandom(EPOCH_BYTES)
+    def announce(self, connection: Connection) -> None:
+        """Have everybody look for what is about to be committed, until `new_epoch` tells that it is there."""
+        self._epoch.announce()
+
+    @property
+    def epoch(self) -> Callable[[], bytes]:
+        """Gives the bytes that every revocation changes."""
+        return self._epoch.read
 
     last_epoch = epoch  # always the present one
 
     def new_epoch(self) -> None:
         """Called after the commit of every revocation and before it is answered."""
-        self._shared()[:EPOCH_BYTES] = os.urandom(EPOCH_BYTES)
-
-    def _shared(self) -> mmap.mmap | bytearray:
-        shared = self._epoch
-        return self._open_epoch() if shared is None else shared
-
-    def _open_epoch(self) -> mmap.mmap | bytearray:
-        with translated(), self._watch_lock:
-            if self._epoch is None:
-                if self.path is None:
-                    self._epoch = bytearray(EPOCH_BYTES)
-                else:
-                    handle = os.open(f"{self.path}-epoch", os.O_RDWR | os.O_CREAT, 0o600)
-                    try:
-                        if os.fstat(handle).st_size < EPOCH_BYTES:
-                            os.ftruncate(handle, EPOCH_BYTES)
-                        self._epoch = mmap.mmap(handle, EPOCH_BYTES)
-                    finally:
-                        os.close(handle)
-                    self._identity = self._files()
-            return self._epoch
+        self._epoch.change()
 
     def _is_the_same(self) -> bool:
         try:
-            return self._files() == self._identity and os.stat(str(self.path)).st_size > 0
+            found = os.stat(self.place)
+            return (found.st_dev, found.st_ino) == self._file and found.st_size > 0 and self._epoch.is_in_place()
         except FileNotFoundError:
             return False
-
-    def _files(self) -> tuple[int, int, int, int]:
-        database = os.stat(str(self.path))
-        epoch = os.stat(f"{self.path}-epoch")
-        return database.st_dev, database.st_ino, epoch.st_dev, epoch.st_ino
 
     def watch(self) -> bool:
         """Whether another process committed since the last call; raises where the file was replaced or is gone."""
         if self.path is None:
             return False
-        with translated(), self._watch_lock:
-            if self._epoch is None:
-                self._open_epoch()
+        with translated, self._watch_lock:
+            if self._file is None:
+                self._file = place_of(self.place)
+            self._epoch.read()
             if not self._is_the_same():
-                with self._turn():
+                self._take_turn()
+                try:
                     self._replaced()
+                finally:
+                    self._lock.release()
                 raise StoreUnavailable(f"{self.path} was replaced while it was in use")
             if self._watcher is None:
                 self._watcher = self._connect()
@@ -274,7 +242,7 @@ class Database:
         """Let go of a file that is no longer the database; what comes next opens the one at the path."""
         with suppress(IndexError):  # one by one: those that others have in hand are theirs, and theirs to close
             while True:
-                self._readers.pop().close()
+                self.readers.pop().close()
         if self._writer is not None:
             self._writer.close()
         if self._watcher is not None:
@@ -288,13 +256,44 @@ class Database:
             self._replaced()
 
 
-@contextmanager
-def translated() -> Iterator[None]:
+class _Reading:
+    """A reader's connection, taken from the pool and given back. A class: entering a generator costs as much as the SELECT."""
+
+    __slots__ = ("_connection", "_database", "_pool")
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._pool = database.readers
+
+    def __enter__(self) -> Connection:
+        try:
+            self._connection = self._pool.pop()
+        except IndexError:
+            with translated:
+                self._connection = self._database.engine.connect()
+        return self._connection
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            self._connection.close()
+            translated.__exit__(kind, error, trace)
+        elif self._pool is self._database.readers and len(self._pool) < MOST_READERS:  # another pool: the file was replaced
+            self._pool.append(self._connection)
+        else:
+            self._connection.close()
+
+
+class _Translated:
     """Every way in which SQLite can fail to answer, as StoreUnavailable; the cause stays attached for the log."""
-    try:
-        yield
-    except (DBAPIError, sqlite3.Error, OSError) as error:
-        cause = getattr(error, "orig", None) or error
-        if isinstance(cause, sqlite3.IntegrityError):
-            raise  # the database did answer: trying again would not help
-        raise StoreUnavailable(f"the database did not answer: {cause}") from error
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (DBAPIError, sqlite3.Error, OSError)):
+            cause = getattr(error, "orig", None) or error
+            if not isinstance(cause, sqlite3.IntegrityError):  # there the database did answer: trying again would not help
+                raise StoreUnavailable(f"the database did not answer: {cause}") from error
+
+
+translated = _Translated()

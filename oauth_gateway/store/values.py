@@ -5,25 +5,31 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 from ..models import Client, Consent, Grant, Job, Secret, Session, SigningKey, User
 from . import NewToken
 from .kinds import KIND, Record, ripe_of
 
+CLIENTS_KEPT = 1024  # as values; those who are asked for are read from the database all the same
 Values = Mapping[Any, Any]  # by the name of the column
 
 
 def client_of(record: Values) -> Client:
-    return Client(
-        client_id=record["client_id"],
-        metadata=json.loads(record["metadata"]),
-        secrets=tuple(Secret(**secret) for secret in json.loads(record["secrets"])),
-        created=record["created"],
-        disabled=record["disabled"],
-        number=record["number"],
-        owner=record["owner"],
-    )
+    return _client(*(record[column] for column in _OF_CLIENT))
+
+
+_OF_CLIENT = ("client_id", "metadata", "secrets", "created", "disabled", "number", "owner")
+
+
+@lru_cache(CLIENTS_KEPT)
+def _client(
+    client_id: str, metadata: str, secrets: str, created: float, disabled: float | None, number: int, owner: str | None
+) -> Client:
+    """The same client for the same record, which was read just now: what costs is not the database but the parsing."""
+    known = tuple(Secret(**secret) for secret in json.loads(secrets))
+    return Client(client_id, json.loads(metadata), known, created, disabled, number, owner)
 
 
 def changes_of_client(value: Client) -> Record:
@@ -80,6 +86,8 @@ def session_of(record: Values) -> Session:
         expires=record["expires"],
         amr=tuple(record["amr"].split()),
         acr=record["acr"],
+        device=record["device"] or "",
+        seen=record["seen"],
     )
 
 

@@ -10,13 +10,14 @@ from ..models import Client, Consent, public_id
 from ..sealing import new_number
 from ..store import Outcome, Purchase
 from ..tokens import Tokens
+from .contract_of_access import AccessContract
 from .contract_of_logins import LoginContract
 from .contract_of_work import WorkContract
 from .parts import expect, sealer
 from .tools import NOW, race
 
 
-class StoreContract(LoginContract, WorkContract):
+class StoreContract(LoginContract, AccessContract, WorkContract):
     """Inherit it in a pytest class and define `store(self)`, which gives a new and empty prepared store.
 
     ```python

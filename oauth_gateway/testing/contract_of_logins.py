@@ -68,8 +68,10 @@ class LoginContract(StoreTest):
         session = self.a_session(store, self.a_user(store).user_id)
         _, token = self.granted_in(store, session, "openid")
         again = replace(session, digest=digest("another"), auth_time=NOW + 1)
+        head, epoch = store.changes(-1).head, store.epoch()
         store.add_session(again, session.digest)
         expect(store.session(session.digest, NOW) is None and store.session(again.digest, NOW) == again, "one session")
+        expect(store.changes(head).entries == (("session", "sid"),) and store.epoch() != epoch, "the old cookie is forgotten")
         expect(self.found(store, token) and store.take_jobs(NOW, NOW + 1) == (), "nothing ended")
         store.end_session(NOW, sid="sid")
         expect(not store.add_session(replace(session, digest=digest("third")), again.digest), "but none that has ended")
@@ -100,7 +102,8 @@ class LoginContract(StoreTest):
         expect(not self.found(store, online_token), "ended with it")
         for token in (offline_token, plain_token, others_token):
             expect(self.found(store, token), "not its to end")
-        expect(store.changes(head).entries == (("grant", public_id(online.id)),) and store.epoch() != epoch, "in the feed")
+        entries = (("session", session.sid), ("grant", public_id(online.id)))
+        expect(store.changes(head).entries == entries and store.epoch() != epoch, "in the feed")
         jobs = store.take_jobs(NOW, NOW + 60)
         expect({job.name for job in jobs} == {"backchannel_logout"}, "jobs")
         wanted = [{"client": party.client, "subject": "subject", "sid": "sid"} for party in parties]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import account_steps as mine
 from . import steps as do
 from .steps import Step
 
@@ -59,6 +60,10 @@ FLOWS: dict[str, Flow] = {
     "a call, warm": Flow(USES, WITH_DEAD, ("access",), ("dead",), shared=True),
     "a call with a JWT": Flow(USES, WITH_DEAD, ("access",), ("dead",), settings=JWT, shared=True),
     "a logout": Flow((do.log_out, do.tell_parties), FAMILY, dead=("access",)),
+    "access taken back": Flow(
+        (mine.see_account, mine.take_access_back), FAMILY, dead=("access",), refused="login", shared=True
+    ),
+    "a password changed": Flow((mine.see_password, mine.change_password, mine.log_in_with_it), FAMILY),
     "a person disabled": Flow((do.disable_user,), FAMILY, dead=("access",)),
     "a client deleted": Flow((do.delete_client,), FAMILY, dead=("access",), refused="there is no such client"),
     "keys rotated": Flow((do.rotate_keys,), FAMILY, ("access",), settings=JWT, shared=True),
@@ -72,5 +77,12 @@ READING = ("introspection", "a call, cold", "a call, warm", "a call with a JWT")
 WRITING = tuple(name for name in FLOWS if name not in READING)
 CALLS = ("a call, cold", "a call, warm", "a call with a JWT")
 TOKENS = ("a refresh", "a wrong verifier", "a client's own token", "a refresh token replayed", "a code replayed")
-ENDS = ("an access token revoked", "a refresh token revoked", "a logout", "a person disabled", "a client deleted")
+ENDS = (
+    "an access token revoked",
+    "a refresh token revoked",
+    "access taken back",
+    "a logout",
+    "a person disabled",
+    "a client deleted",
+)
 FEW = ("a code redeemed", "a refresh", "a code replayed", "a refresh token revoked", "a logout")

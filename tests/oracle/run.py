@@ -162,7 +162,7 @@ def outcome(reply: Reply) -> str:
         said = document.get("error") or ("active=false" if document.get("active") is False else "no error")
         return f"{reply.status} json {said}"
     if kind == "text/html":
-        code = re.search(rb"<code>([a-z_]+)</code>", reply.body)
+        code = re.search(rb"<code>(?:<bdi>)?([a-z_]+)(?:</bdi>)?</code>", reply.body)
         return f"{reply.status} page {code[1].decode()}" if code else "login"
     return f"{reply.status} {'text' if reply.body else 'nothing'}"
 

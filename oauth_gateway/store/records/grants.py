@@ -32,7 +32,7 @@ class Grants(Part):
 
     def authorize(self, record: Grant, tokens: Sequence[NewToken], agreed: Consent | None) -> Outcome:
         """Store grant, code or tokens and a new consent together: WON, REPLAYED where this decision was stored before,
-        GONE where the login session that it was made in has ended.
+        GONE where the login session that it was made in, or the consent that it is based on, has ended.
         """
         new = [token_record(token) for token in tokens]
 
@@ -44,6 +44,10 @@ class Grants(Part):
                 if not ends:
                     return Outcome.GONE
                 ripe = max(ripe, *ends)
+            if record.consent_id is not None and agreed is None:  # it may have been taken back since it was looked at
+                known = writer.get("consent", record.consent_id)
+                if known is None or known["revoked"] is not None:
+                    return Outcome.GONE
             if any(writer.get_many([("grant", (record.id,)), *(("token", (token["id"],)) for token in new)])):
                 return Outcome.REPLAYED
             writer.insert("grant", grant_record(record, max([ripe, *(token["ripe"] for token in new)])))

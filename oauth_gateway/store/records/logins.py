@@ -11,7 +11,7 @@ from .. import Ended
 from ..kinds import Record
 from ..values import job_record, session_of, session_record
 from .grants import extend, revoked
-from .part import Part
+from .part import Part, changed
 from .primitives import Writer
 
 
@@ -29,8 +29,9 @@ class Logins(Part):
 
     def add_session(self, session: Session, replacing: bytes | None = None) -> bool:
         """Insert; `replacing` is the digest of the same session's cookie before its person signed in again: False where that
-        session has ended.
+        session has ended. The old cookie is a revocation, for processes remember what it was good for.
         """
+        now = max(session.created, session.auth_time or 0)
 
         def work(writer: Writer) -> bool:
             if replacing is not None:
@@ -41,10 +42,11 @@ class Logins(Part):
                 for grant in writer.find("grant", {"user_id": session.user_id, "session": session.sid}):
                     if (longer := extend(grant, session.expires)) is not None:  # it says whom to tell of the end
                         writer.replace("grant", longer)
+                writer.announce([("session", session.sid)], now)
             writer.insert("session", session_record(session))
             return True
 
-        return self._write(max(session.created, session.auth_time), work)
+        return self._write(now, work)
 
     def session(self, digest: bytes, now: float) -> Session | None:
         """The living session whose cookie has this digest."""
@@ -58,6 +60,15 @@ class Logins(Part):
                 return [session_of(record) for record in reader.page("session", (after,), limit, ("sid",))]
             mine = [record for record in reader.find("session", {"user_id": user_id}) if record["sid"] > after]
         return [session_of(record) for record in sorted(mine, key=lambda record: str(record["sid"]))[:limit]]
+
+    def see_session(self, digest: bytes, now: float) -> None:
+        """Note that the session was seen now; nothing of a session that has ended."""
+
+        def work(writer: Writer) -> None:
+            if (record := writer.get("session", digest)) is not None:
+                writer.replace("session", changed(record, seen=now))
+
+        self._write(now, work)
 
     def end_session(
         self, now: float, *, digest: bytes | None = None, sid: str | None = None, user_id: str | None = None
@@ -87,6 +98,7 @@ def end_sessions(writer: Writer, sessions: Sequence[Record], now: float) -> _Eff
     done = _Effects(session_of(sessions[0]) if sessions else None)
     for session in sessions:
         writer.delete("session", (session["digest"],))
+        done.entries.append(("session", session["sid"]))
         of_it = writer.find("grant", {"user_id": session["user_id"], "session": session["sid"]})
         known = [grant for grant in of_it if "openid" in grant["scope"].split()]
         parties = sorted({(grant["client"], grant["subject"]) for grant in known})

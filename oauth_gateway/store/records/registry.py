@@ -114,18 +114,24 @@ class Registry(Part):
 
         return self._write(user.created, work)
 
-    def update_user(self, user: User, now: float, *, revoke: bool) -> bool:
-        """Replace what may change; with `revoke` also end the person's sessions and forget their tokens."""
+    def update_user(
+        self, user: User, now: float, *, revoke: bool, known: User | None = None, keeping: str | None = None
+    ) -> bool:
+        """Replace what may change; with `revoke` also end the person's sessions, but for the one named `keeping`, and forget
+        their tokens. False, and nothing happens, where there is no such person, or none as `known` has them.
+        """
 
         def work(writer: Writer) -> bool:
             record, entries = writer.get("user", user.user_id), []
-            if record is not None:
-                writer.replace("user", changed(record, **changes_of_user(user)))
-                if revoke:
-                    ended = end_sessions(writer, writer.find("session", {"user_id": user.user_id}), now)
-                    entries = [("user", user.user_id), *ended.entries]
+            if record is None or known not in (None, user_of(record)):
+                writer.announce((), now)
+                return False
+            writer.replace("user", changed(record, **changes_of_user(user)))
+            if revoke:
+                others = [each for each in writer.find("session", {"user_id": user.user_id}) if each["sid"] != keeping]
+                entries = [("user", user.user_id), *end_sessions(writer, others, now).entries]
             writer.announce(entries, now)
-            return record is not None
+            return True
 
         return self._write(now, work)
 

@@ -9,6 +9,7 @@ from ... import clock
 from ...errors import ConfigurationError
 from .. import Changes, Count
 from ..kinds import FEED_KEPT, KIND, RETENTION, Key, Record
+from .access import Allowed
 from .copies import Copies
 from .grants import Grants
 from .logins import Logins
@@ -22,7 +23,7 @@ FORM = 1  # the version of how records are kept; a column that is added needs no
 EXPIRING = tuple(name for name, kind in KIND.items() if kind.expires)
 
 
-class RecordStore(Registry, Grants, Logins, Work, Copies):
+class RecordStore(Registry, Grants, Allowed, Logins, Work, Copies):
     """See `oauth_gateway.store.Store`."""
 
     def __init__(self, records: Records) -> None:

@@ -60,8 +60,9 @@ def _body(kind: str, record: Record) -> str:
 
 
 def _record(body: str) -> tuple[str, Record]:
-    """The record of a row, and its kind."""
-    kind, record = json.loads(body)
+    """The record of a row, and its kind; columns that older code did not know are None."""
+    kind, values = json.loads(body)
+    record = KIND[kind].new(**values)
     for column in KIND[kind].binary:
         if record[column] is not None:
             record[column] = bytes.fromhex(record[column])

@@ -1,0 +1,95 @@
+"""Requests that come with the login session of a browser instead of a token, on routes that say `session`.
+
+A cookie goes along with requests that other pages make, so these are looked at more closely than tokens: what changes something
+must come from a page of our own origin, and say so; what only reads comes from such a page, from the person, or by a link. A
+person who is not signed in is led to the login page; a program gets the answer that it would get on any other route.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NoReturn
+from urllib.parse import quote, urlencode, urlsplit
+
+from . import clock
+from .errors import OAuthError, SignInRequired
+from .exchange import Environ, loopback_base, session_cookie
+from .fetch_metadata import is_from, may_read, navigates
+from .models import Token
+from .policy import SAFE, Decision
+from .refusals import accepts_page
+from .sentences import Sentence
+from .settings import Settings
+from .step_up import Judge, demands, has_acr, look_closer
+from .tokens import Tokens
+
+MOST_NEXT = 2500  # characters; encoded once more it must fit into a request line
+_OWN = (None, "same-origin", "none")  # Sec-Fetch-Site of requests that no other site has caused
+
+
+class BrowserSessions:
+    """Finds the person behind a request that came without a token."""
+
+    def __init__(self, settings: Settings, tokens: Tokens, judges: Mapping[str, Judge]) -> None:
+        self._settings = settings
+        self._tokens = tokens
+        self.judges = judges
+        self._issuer = _Place(settings.issuer) if settings.issuer else None
+
+    def token(self, environ: Environ, decision: Decision, cookies: dict[str, str]) -> Token:
+        """The session as a token with the scopes that the rule names; `cookies` are our own by name.
+
+        Raises SignInRequired for a person at a browser, OAuthError for everybody else who must not pass.
+        """
+        here = self._issuer or _Place(loopback_base(environ))
+        value = cookies.get(here.cookie)
+        token = self._tokens.of_session(value, decision.session, clock.now()) if value is not None else None
+        if token is None:
+            self._sign_in(environ, here, decision, OAuthError("", Sentence("A bearer token is required."), 401), {})
+        if not decision.safe or "HTTP_ORIGIN" in environ or environ.get("HTTP_SEC_FETCH_SITE") not in _OWN:
+            _refuse_other_sites(environ, decision, here.origin)
+        if decision.words:
+            self._judge(environ, here, token, decision)
+        return token
+
+    def _judge(self, environ: Environ, here: _Place, token: Token, decision: Decision) -> None:
+        try:
+            look_closer(token, decision, self.judges, environ)
+        except OAuthError as refusal:
+            known = [value for name, value in decision.words if name == "acr"]
+            again = refusal.error == "insufficient_user_authentication" and all(has_acr(token, acr, environ) for acr in known)
+            if not again:
+                raise  # signing in again would change nothing
+            self._sign_in(environ, here, decision, refusal, {"max_age": dict(demands(decision.words))["max_age"]})
+
+    def _sign_in(
+        self, environ: Environ, here: _Place, decision: Decision, refusal: OAuthError, asked: dict[str, str]
+    ) -> NoReturn:
+        """Raise for whoever it is: a person is led to the login page, with `asked` of the login."""
+        safe = decision.safe and environ["REQUEST_METHOD"] in SAFE
+        if not navigates(environ) or not accepts_page(environ) or not (safe or is_from(environ, here.origin)):
+            raise refusal
+        where = quote(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""), safe="/:@!$&'()*+,;=~", encoding="latin-1")
+        query = environ.get("QUERY_STRING", "")
+        back = f"{where}?{query}" if query else where
+        login = f"{here.base}{self._settings.prefix}/authorize/login"
+        if safe and len(back) <= MOST_NEXT:
+            raise SignInRequired(refusal, f"{login}?{urlencode({'next': back, **asked})}", keeps_form=False)
+        raise SignInRequired(refusal, f"{login}?{urlencode({'next': urlsplit(login).path, **asked})}", keeps_form=True)
+
+
+def _refuse_other_sites(environ: Environ, decision: Decision, origin: str) -> None:
+    if not decision.safe and not is_from(environ, origin):
+        raise OAuthError("access_denied", Sentence("This was not sent from a page of this site."), 403)
+    if decision.safe and not may_read(environ, origin):
+        raise OAuthError("access_denied", Sentence("Another site may not ask for this with the session of this browser."), 403)
+
+
+class _Place:
+    """What follows from a public base URL."""
+
+    def __init__(self, base: str) -> None:
+        parts = urlsplit(base)
+        self.base = base
+        self.origin = f"{parts.scheme}://{parts.netloc}"
+        self.cookie, _ = session_cookie(base)
