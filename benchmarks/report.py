@@ -19,7 +19,8 @@ Written by `make bench`; do not edit. One gunicorn gthread worker with the repos
 on one core; wrk with 8 connections on another. Systems take turns round by round; a figure is the median of the rounds, in
 brackets the lowest and highest, a ratio the median of the ratios within a round. CPU is what the kernel says that the server's
 processes used, without gunicorn's master; memory is their PSS after the load. Before each round a good token or secret must be
-let in and a bad one refused. SQLite is in WAL mode with synchronous NORMAL for everybody, except where it says durable.
+let in and a bad one refused. SQLite is in WAL mode with synchronous NORMAL for everybody; the gateway alone waits for the disk
+(FULL) when it redeems a code or a refresh token, and where it says durable.
 
 ![Requests per second of each system](RESULTS.svg)
 """
