@@ -100,21 +100,14 @@ class Guard:
         if not UNUSUAL.isdisjoint(environ):
             decision = self._drop_unusual(environ, decision)
         cookies = environ.get("HTTP_COOKIE")
+        ours = _NO_COOKIES
         if cookies is not None and "oauth_gateway" in cookies:
-            rest, ours = self._known_cookies.get(cookies) or self._cookies.take_apart(cookies)
-            if rest:
-                environ["HTTP_COOKIE"] = rest
-            else:
-                del environ["HTTP_COOKIE"]
-        else:
-            ours = _NO_COOKIES
+            ours = self._take_ours(environ, cookies)
         header = environ.get("HTTP_AUTHORIZATION")
         if environ["REQUEST_METHOD"] == "OPTIONS" and is_preflight(environ):
             return _admit_preflight(environ, decision)
         if decision.kind == "public":
-            if header is not None and not self._forward and _BEARER.search(header):
-                del environ["HTTP_AUTHORIZATION"]
-            return self._without_token(environ, decision)
+            return self._admit_everybody(environ, decision, header)
         query = environ.get("QUERY_STRING")
         if query and ("access_token" in query or "%" in query) and _names_a_token(query):
             raise OAuthError("invalid_request", Sentence("A token must not be sent in the query string."))
@@ -144,10 +137,24 @@ class Guard:
         if self._identity_headers:
             _add_identity_headers(environ, token, named=token.issuer not in self._unprefixed)
 
+    def _take_ours(self, environ: Environ, cookies: str) -> dict[str, str]:
+        """Our own cookies, which the app must not see, out of the header."""
+        rest, ours = self._known_cookies.get(cookies) or self._cookies.take_apart(cookies)
+        if rest:
+            environ["HTTP_COOKIE"] = rest
+        else:
+            del environ["HTTP_COOKIE"]
+        return ours
+
     def _look_closer(self, environ: Environ, token: Token, decision: Decision) -> None:
         if not decision.scopes <= token.scopes:
             raise _lacks_scope(token, decision)
         look_closer(token, decision, self._judges, environ)
+
+    def _admit_everybody(self, environ: Environ, decision: Decision, header: str | None) -> None:
+        if header is not None and not self._forward and _BEARER.search(header):
+            del environ["HTTP_AUTHORIZATION"]
+        self._without_token(environ, decision)
 
     def _without_token(self, environ: Environ, decision: Decision) -> None:
         environ["oauth_gateway.token"] = None
