@@ -71,7 +71,7 @@ class ExternalLogin(Login):
                 user = replace(user, claims=checked_claims(told.claims))
         except ValueError as error:
             log.error("authenticate = %s %s", self.server.settings.authenticate, error)
-            raise _FAILED from None
+            raise _failed() from None
         return _session(told, user, now), user
 
     def _told(self, exchange: Exchange) -> Any:
@@ -81,7 +81,7 @@ class ExternalLogin(Login):
             return self._tell(_without_body(exchange))
         except Exception:
             log.exception("authenticate = %s failed; nobody is taken to be signed in", self.server.settings.authenticate)
-            raise _FAILED from None
+            raise _failed() from None
 
     def enrolled(self, user: User) -> User:
         return self.server.users.enrol(user, clock.now())
@@ -211,7 +211,9 @@ class ExternalLogin(Login):
         return self.server.pages.render(exchange, "sign_out_there")
 
 
-_FAILED = OAuthError("server_error", Sentence("Something went wrong here."), 500)
+def _failed() -> OAuthError:
+    """A new one each time: one that is raised again keeps the frames of every time, and what is in them."""
+    return OAuthError("server_error", Sentence("Something went wrong here."), 500)
 
 
 def _session(told: Vouched, user: User, now: float) -> Session:

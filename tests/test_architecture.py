@@ -183,3 +183,14 @@ def test_features_do_not_name_one_another() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.level == 1:
                 assert node.module not in names, f"{path.stem} imports {node.module}"
+
+
+def test_no_exception_is_made_once_and_raised_again() -> None:
+    """It would keep the frames of every time that it was raised, and the requests in them"""
+    again = [
+        f"{file.relative_to(PACKAGE)}:{node.lineno}"
+        for file in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Name) and node.exc.id.isupper()
+    ]
+    assert not again, again
