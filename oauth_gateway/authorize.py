@@ -36,6 +36,7 @@ PATH = "/authorize"
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 ALLOWED, DENIED = 1, 1_000_000
 TRANSACTION_SECONDS = 3600  # how long a consent page may stay open
+MOST_CARRIED = 20_000  # characters of a request that the consent form carries a second time: it must fit into params.MAX_BODY
 
 
 class Authorization:
@@ -157,7 +158,7 @@ class Authorization:
             transaction=base64.urlsafe_b64encode(sealed).decode(),
             logout_action=exchange.url("/authorize/logout"),
             logout_csrf=self.login.sessions.form_token(cookie, "logout"),
-            next=request.params.text,
+            next=request.params.text if len(request.params.text) <= MOST_CARRIED else "",
         )
 
     def _decide(self, exchange: Exchange, form: params.Params) -> Answer:

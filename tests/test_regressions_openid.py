@@ -76,6 +76,18 @@ def test_a_claims_request_keeps_only_what_it_understands(memory_world: World, de
     assert token.grant is not None and token.grant.asked["id_token"] == {"name": {}}
 
 
+@pytest.mark.parametrize("length", [1_000, 6_000, 12_000])
+def test_a_long_request_can_be_allowed(memory_world: World, length: int) -> None:
+    """The consent form carries the request, and says where it begins anew only while there is room for that"""
+    world, browser = memory_world, memory_world.browser()
+    world.log_in(browser)
+    claims = json.dumps({"id_token": {"name": {"value": "[" * length}}})  # three times as long in an address
+    page = open_with(world, browser, claims=claims, prompt="consent")
+    assert ("next" in {name for name, value in hidden(page).items() if value}) == (length < 6_500)
+    done = browser.open("/authorize", {**hidden(page), "decision": "allow"})
+    assert "id_token" in world.redeem(query_of(done.location)["code"]).json
+
+
 def test_after_a_rotation_an_older_id_token_still_signs_out_and_in_silently(world: World) -> None:
     """R216, R199"""
     world.confidential = world.clients.update(world.confidential, {"post_logout_redirect_uris": [AFTER]}, world.clock())
