@@ -44,6 +44,12 @@ class _Known:
     epoch: bytes | None = b""
     due: float = 0.0
 
+    def living(self, now: float, longer: float = 0) -> list[SigningKey]:
+        """Those that are of use, each of which is in `opened`: whoever takes one takes it opened from here, for the next look
+        may no longer have it.
+        """
+        return [key for key in self.stored if not key.revoked and self.until.get(key.kid, now + 1) + longer > now]
+
 
 class Keys:
     """The signing keys of one deployment: made here, or the operator's own in their place (`own_keys`)."""
@@ -102,21 +108,24 @@ class Keys:
 
         Where every one is still to come, a clock is wrong: the oldest will do.
         """
-        living = [key for key in self._living(now) if key.algorithm == algorithm]
+        return self._signing(self._known_at(now), algorithm, now)
+
+    def _signing(self, known: _Known, algorithm: str, now: float) -> SigningKey:
+        living = [key for key in known.living(now) if key.algorithm == algorithm]
         if not living:
             raise LookupError(f"there is no key for {algorithm}")
         newest = living[-1]
         if algorithm not in self._algorithms and newest.active + self._lifetime - LEAD <= now:
-            self._succeed(newest, now)
+            self._succeed(known, newest, now)
         active = [key for key in living if key.active <= now]
         return active[-1] if active else living[0]
 
-    def _succeed(self, newest: SigningKey, now: float) -> None:
+    def _succeed(self, known: _Known, newest: SigningKey, now: float) -> None:
         """Make the next generation of a key of age; whatever keeps it from that is no reason not to sign with this one."""
         if now < self._succeed_after or not self._making.acquire(blocking=False):
             return
         try:
-            self._make_next(self._known_at(now).stored, newest.algorithm, now, now + LEAD)
+            self._make_next(known.stored, newest.algorithm, now, now + LEAD)
         except StoreUnavailable as error:
             self._succeed_after = now + READ_SECONDS
             log.warning("a signing key of age could not be replaced: %s", error)
@@ -125,8 +134,9 @@ class Keys:
 
     def sign(self, algorithm: str, typ: str, claims: Mapping[str, Any], now: float) -> str:
         """A JWT of `typ` with the `claims`, signed by the current key."""
-        key = self.signing(algorithm, now)
-        return jose.encode(self._known_at(now).opened[key.kid], algorithm, key.kid, typ, claims)
+        known = self._known_at(now)
+        key = self._signing(known, algorithm, now)
+        return jose.encode(known.opened[key.kid], algorithm, key.kid, typ, claims)
 
     def verify(self, text: str, now: float, *, hint: bool = False) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Header and claims of a JWT that one of our living keys signed, else None; times are not looked at.
@@ -135,17 +145,18 @@ class Keys:
         """
         try:
             header, _ = jose.peek(text)
-            keys = self._living(now, self._hinted if hint else 0)
-            key = next((key for key in keys if key.kid == header.get("kid")), None)
+            known = self._known_at(now)
+            living = known.living(now, self._hinted if hint else 0)
+            key = next((key for key in living if key.kid == header.get("kid")), None)
             if key is None or header.get("alg") != key.algorithm:
                 return None
-            return header, jose.verify(text, self._known_at(now).opened[key.kid], [key.algorithm])
+            return header, jose.verify(text, known.opened[key.kid], [key.algorithm])
         except JoseRefused:
             return None
 
     def public(self, now: float) -> list[dict[str, Any]]:
         """The public JWKs: those that sign, those that will, and those that signed what may still be valid."""
-        return [dict(key.public) for key in self._living(now)]
+        return [dict(key.public) for key in self._known_at(now).living(now)]
 
     def listed(self, now: float) -> list[tuple[SigningKey, str, float]]:
         """For the operator: every key, what it does, and when it is dropped (0 for not yet known)."""
@@ -198,10 +209,6 @@ class Keys:
         self._make(algorithm, newest.generation + 1, now, active)
 
     # -- what this process knows
-
-    def _living(self, now: float, longer: float = 0) -> list[SigningKey]:
-        known = self._known_at(now)
-        return [key for key in known.stored if not key.revoked and known.until.get(key.kid, now + 1) + longer > now]
 
     def _known_at(self, now: float) -> _Known:
         epoch = self._store.epoch()  # before the keys: what comes in between is seen the next time

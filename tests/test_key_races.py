@@ -11,6 +11,7 @@ import pytest
 from oauth_gateway import OAuthGateway, jose
 from oauth_gateway.errors import StoreUnavailable
 from oauth_gateway.keys import Keys
+from oauth_gateway.store import UNTOLD
 from oauth_gateway.testing import Clock
 
 from .conftest import RecordingApp, make_world
@@ -71,6 +72,40 @@ def test_what_is_known_and_its_epoch_are_looked_at_together(clock: Clock, tmp_pa
     keys.__class__ = Paused
     assert world.call(token).status_code == 401, "accepted though its key was revoked before the request began"
     assert keys.signing("RS256", clock()).kid != kid
+
+
+@pytest.mark.parametrize("act", ["verify", "sign"])
+def test_a_key_that_is_revoked_between_two_looks_is_no_failure(
+    clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    """While a revocation is committed the keys are read at every look: the one that was found need not be in the next"""
+    database = f"sqlite:///{tmp_path}/g.db"
+    world = make_world(database, clock, access_token_format="jwt")
+    admin = OAuthGateway(RecordingApp(), issuer=world.base, database=database, access_token_format="jwt")
+    token = world.machine_token()
+    keys, store = world.gateway.server.keys, world.gateway.store
+    kid, looks = keys.signing("RS256", clock()).kid, []
+    original = store.signing_keys
+
+    def read() -> Any:
+        looks.append(True)
+        if len(looks) == 2:
+            in_a_thread(lambda: admin.server.keys.revoke(kid, clock()))
+        return original()
+
+    monkeypatch.setattr(store, "signing_keys", read)
+    monkeypatch.setattr(type(store), "epoch", property(lambda _: lambda: UNTOLD))
+    if act == "verify":
+        found = keys.verify(token, clock())
+        assert found is None or found[0]["kid"] == kid
+        while len(looks) < 2:
+            keys.verify(token, clock())
+        assert keys.verify(token, clock()) is None
+    else:
+        assert jose.peek(keys.sign("RS256", "JWT", {"a": 1}, clock()))[0]["alg"] == "RS256"
+        while len(looks) < 2:
+            keys.sign("RS256", "JWT", {"a": 1}, clock())
+        assert jose.peek(keys.sign("RS256", "JWT", {"a": 1}, clock()))[0]["kid"] != kid
 
 
 def test_a_revocation_whose_epoch_was_lost_is_seen_all_the_same(
