@@ -22,7 +22,7 @@ from .exchange import Answer, Exchange
 from .external_login import ExternalLogin
 from .languages import TAGS
 from .login import MOST_QUERY, Login
-from .models import Client, Session, User
+from .models import Client, Consent, Session, User
 from .navigation import is_navigation, is_same_origin, refuse_unless_navigation, refuse_unless_same_origin, wrong_form
 from .request import AuthorizationRequest
 from .sealing import new_number
@@ -82,9 +82,10 @@ class Authorization:
             raise request.redirected("unmet_authentication_requirements", "Nobody can sign in here in this way.")
         if "select_account" in prompts and len(request.params.text) <= MOST_QUERY:  # a longer one has "Not you?" only
             return self._choose_account(exchange, request, user)
-        if not {"consent", "select_account"} & prompts and self._agreed_before(grant, user):
+        agreed = None if {"consent", "select_account"} & prompts else self._agreed_before(grant, user)
+        if agreed is not None:
             user = self.login.enrolled(user)
-            request.decision = self._decision(session, user, secrets.token_bytes(32), new_number(), remember=False)
+            request.decision = Decision.of(session, user, secrets.token_bytes(32), new_number(), consent=agreed)
             answer: Answer = self.server.create_authorization_response(request, user, grant)
             return answer
         if "none" in prompts:
@@ -119,14 +120,14 @@ class Authorization:
             next=rest,
         )
 
-    def _agreed_before(self, grant: Any, user: User) -> bool:
-        """Whether the same was agreed to before; a client that anybody can claim to be is always asked."""
+    def _agreed_before(self, grant: Any, user: User) -> Consent | None:
+        """The consent to the same from before; for a client that anybody can claim to be there is none."""
         client, uri = grant.request.client, grant.redirect_uri
         if client.is_public or not getattr(grant, "authenticates_client", False) or not uri.startswith("https://"):
-            return False
+            return None
         audience = self.server.settings.audience
         known = self.server.store.consent(user.user_id, client.number, uri, audience)
-        return known is not None and self.server.scopes.covers(known.scope, grant.request.agreement)
+        return known if known and self.server.scopes.covers(known.scope, grant.request.agreement) else None
 
     # -- consent
 
@@ -201,7 +202,7 @@ class Authorization:
             raise OAuthError("invalid_request", Sentence("This request was answered before."), 409)
         if decision == "allow":
             seed, user = bytes.fromhex(transaction["seed"]), self.login.enrolled(user)
-            request.decision = self._decision(session, user, seed, transaction["number"], remember=True)
+            request.decision = Decision.of(session, user, seed, transaction["number"], remember=True)
             answer: Answer = server.create_authorization_response(request, user, grant)
             server.events.emit("consent.allowed", **known, user_id=user.user_id, scope=request.scope)
             return answer
@@ -222,9 +223,6 @@ class Authorization:
             raise wrong_form(self._again(exchange, form))
         transaction: dict[str, Any] = json.loads(data)
         return transaction
-
-    def _decision(self, session: Session, user: User, seed: bytes, number: int, *, remember: bool) -> Decision:
-        return Decision(user, seed, number, remember, session.sid or None, session.auth_time, session.amr, session.acr)
 
 
 def install(server: AuthorizationServer) -> None:

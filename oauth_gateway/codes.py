@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from . import clock
 from .decision import Decision, new_grant
-from .errors import OAuthError, StoreUnavailable
+from .errors import OAuthError
 from .models import Grant, User, public_id
 from .request import AuthorizationRequest
 from .sealing import new_number
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from .server import AuthorizationServer
 
 SKEW = 60  # seconds by which clocks may differ
-CHALLENGE_SECONDS = 86_400  # for which a challenge is remembered to notice one that is used again
 Beside = Callable[[Grant, Decision], tuple[NewToken, ...]]
 
 
@@ -69,8 +67,8 @@ def _tell_what_was_issued(
     for new in tokens:
         tell(server, request, "token.issued", grant, token=public_id(new.number), scope=new.scope)
     challenge = request.params.get("code_challenge")
-    if challenge is not None:
-        _notice_a_constant_challenge(server, request, challenge, grant, grant.created)
+    if challenge is not None and not server.challenges.is_new(request.client.client_id, challenge):
+        tell(server, request, "challenge.reused", grant)  # who always sends the same has no protection (RFC 9700 section 2.1.1)
 
 
 def vouched(server: AuthorizationServer, request: AuthorizationRequest, person: Any, now: float) -> Decision:
@@ -90,15 +88,6 @@ def vouched(server: AuthorizationServer, request: AuthorizationRequest, person: 
     if request.max_age is not None and (auth_time is None or now - auth_time > request.max_age):
         raise OAuthError("login_required", "The person did not sign in recently.")
     return Decision(user, b"", new_number(), remember=True, auth_time=auth_time)
-
-
-def _notice_a_constant_challenge(
-    server: AuthorizationServer, request: AuthorizationRequest, challenge: str, grant: Grant, now: float
-) -> None:
-    """A client that always sends the same one has no protection (RFC 9700 section 2.1.1)."""
-    with suppress(StoreUnavailable):  # the code is committed and must be answered
-        if not server.store.add("challenge", challenge, now + CHALLENGE_SECONDS, now):
-            tell(server, request, "challenge.reused", grant)
 
 
 def tell(server: AuthorizationServer, request: AuthorizationRequest, name: str, grant: Grant, **more: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .models import Consent, Grant, User
+from .models import Consent, Grant, Session, User
 from .request import AuthorizationRequest
 
 if TYPE_CHECKING:
@@ -24,6 +24,15 @@ class Decision:
     auth_time: float | None = None
     amr: tuple[str, ...] = ()
     acr: str | None = None
+    consent: Consent | None = None  # that covers it, where it was remembered and nobody was asked
+
+    @classmethod
+    def of(
+        cls, session: Session, user: User, seed: bytes, number: int, *, remember: bool = False, consent: Consent | None = None
+    ) -> Decision:
+        """The decision of `user` in their login session."""
+        sid, when = session.sid or None, session.auth_time
+        return cls(user, seed, number, remember, sid, when, session.amr, session.acr, consent)
 
 
 def new_grant(
@@ -33,7 +42,7 @@ def new_grant(
     client, user_id, audience = request.client, decision.user.user_id, server.settings.audience
     scope = request.scope or ""
     agreed = None
-    known = server.store.consent(user_id, client.number, redirect_uri, audience)
+    known = decision.consent or server.store.consent(user_id, client.number, redirect_uri, audience)
     consent_id = known.id if known else None
     if decision.remember and not (known and server.scopes.covers(known.scope, request.agreement)):
         consent_id = decision.number

@@ -43,6 +43,9 @@ class Events:
         **more: object,
     ) -> None:
         """Tell that `name` (such as `token.issued`) happened."""
+        tells = log.isEnabledFor(logging.INFO)
+        if not tells and not self._subscribers:
+            return
         event: Event = {
             "name": name,
             "time": clock.now(),
@@ -52,7 +55,7 @@ class Events:
             "address": address,
             **more,
         }
-        if log.isEnabledFor(logging.INFO):
+        if tells:
             # JSON strings, so that no value can start a line of its own
             told = [f"{key}={json.dumps(value, default=str)}" for key, value in event.items() if value is not None]
             log.info("%s %s", name, " ".join(told[2:]), extra={"event": event})  # the record has the time itself

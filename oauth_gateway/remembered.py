@@ -15,6 +15,8 @@ from .models import Token
 LINKS = 6  # a token, at most: itself, its client, grant, person, session and key
 MOST_CHAINS = 1 << 20
 _FREE = -(1 << 31)  # a link in no chain
+_MORE_AFTER = [-1] * 256 * LINKS  # the links of as many places as are made at once
+_MORE_BEFORE = [_FREE] * 256 * LINKS
 
 
 class Remembered:
@@ -43,8 +45,13 @@ class Remembered:
         if header not in self.hits:  # another thread may have been faster; what ends a token never changes
             place = self._free_place()
             self._headers[place] = header
+            first, after, before = self._first, self._after, self._before
             for link, subject in enumerate(subjects, place * LINKS):
-                self._chain(link, hash(subject) & self._mask)
+                chain = hash(subject) & self._mask
+                next_link = first[chain]
+                first[chain], before[link], after[link] = link, ~chain, next_link
+                if next_link >= 0:
+                    before[next_link] = link
         self.hits[header] = token
 
     def forget(self, header: str, subject: Hashable) -> None:
@@ -63,10 +70,12 @@ class Remembered:
 
     def _free_place(self) -> int:
         if len(self._headers) < self._size:
+            place = len(self._headers)
             self._headers.append(None)
-            self._after.extend([-1] * LINKS)
-            self._before.extend([_FREE] * LINKS)
-            return len(self._headers) - 1
+            if place * LINKS == len(self._after):
+                self._after.extend(_MORE_AFTER)
+                self._before.extend(_MORE_BEFORE)
+            return place
         place = self._oldest
         self._oldest = (place + 1) % self._size
         self._empty(place)
@@ -78,20 +87,11 @@ class Remembered:
             self._headers[place] = None
             del self.hits[header]
             for link in range(place * LINKS, place * LINKS + LINKS):
-                self._unchain(link)
-
-    def _chain(self, link: int, chain: int) -> None:
-        first = self._first[chain]
-        self._first[chain] = link
-        self._before[link] = ~chain
-        self._after[link] = first
-        if first >= 0:
-            self._before[first] = link
+                if self._before[link] != _FREE:
+                    self._unchain(link)
 
     def _unchain(self, link: int) -> None:
         before, after = self._before[link], self._after[link]
-        if before == _FREE:
-            return
         if before >= 0:
             self._after[before] = after
         else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
@@ -39,6 +38,7 @@ class AuthorizationRequest(OAuth2Request):  # type: ignore[misc]
         exchange.ui_locales = parameters.get("ui_locales", "")
         self.payload = BasicOAuth2Payload(parameters)
         self.decision: Decision | None = None
+        self._basic: Any = None  # not a cached_property, which takes a lock
         self.trusted_uri: str | None = None  # once client and redirect URI were checked
         self.mode = "query"  # how the answer gets there: query, fragment or form_post
         self.max_age: int | None = None  # seconds since the last login
@@ -58,9 +58,14 @@ class AuthorizationRequest(OAuth2Request):  # type: ignore[misc]
         state = self.params.get("state") if "state" not in self.params.repeated else None
         return OAuthError(error, description, redirect_uri=self.trusted_uri, state=state, mode=self.mode)
 
-    @cached_property
+    @property
     def basic(self) -> tuple[str, str] | None:
         """client_id and secret of a Basic header, form-decoded (RFC 6749 section 2.3.1); None where there is no such header."""
+        if self._basic is None:
+            self._basic = self._read_basic() or ()
+        return self._basic or None
+
+    def _read_basic(self) -> tuple[str, str] | None:
         scheme, _, value = self.exchange.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "basic":
             return None

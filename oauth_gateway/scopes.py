@@ -55,12 +55,13 @@ class ScopePolicy:
         on = "openid" in settings.features
         identity = {**IDENTITY, **dict.fromkeys(settings.openid_scope_claims, "")} if on else {}
         self.identity = {scope: text for scope, text in identity.items() if scope not in settings.own_scopes}
+        self._every = {**self.identity, **settings.scopes}
         self._implied = _closure(settings.scope_implies)
 
     @property
     def every(self) -> dict[str, str]:
         """All scopes with their descriptions."""
-        return {**self.identity, **self._settings.scopes}
+        return self._every
 
     def described(self, words: Iterable[str]) -> list[dict[str, str]]:
         """The `name` and the `description`, empty where there is none, of each scope in the order of the settings, and then of

@@ -6,6 +6,7 @@ Several secrets may be listed, oldest to newest: the last one seals, all open.
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import hmac
 import os
@@ -23,6 +24,7 @@ PREFIX = "oga1_"  # the version of the token format, so that a leak scanner and 
 KINDS = {"at": "access_token", "rt": "refresh_token", "ac": "authorization_code"}
 _CREDENTIAL = re.compile(r"oga1_(at|rt|ac)_([A-Za-z0-9_-]{43})([0-9a-f]{16})([A-Za-z0-9_-]{8})\Z")
 _FOREIGN = re.compile(r"(?!oga1_)[A-Za-z0-9\-._~+/]{22,8192}=*\Z")  # 22 characters are 128 bits at best
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _sequence = threading.Lock()
 _last_number = 0
 
@@ -171,7 +173,7 @@ def _bound(key: bytes, binding: str) -> bytes:
 
 
 def _base64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return binascii.b2a_base64(data, newline=False).translate(_URL_SAFE).rstrip(b"=").decode()
 
 
 def _new_sequence() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import webob
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import AuthorizationServer as AuthlibServer
+from authlib.oauth2.rfc6749.errors import UnsupportedGrantTypeError
 
 from . import client_assertions, client_auth
 from .authlib_errors import from_authlib
@@ -28,6 +29,7 @@ from .id_tokens import IdTokens
 from .issuing import Issue, Issuing
 from .jobs import Jobs
 from .models import Client, StoredToken
+from .near import Challenges, Near
 from .pages import Pages
 from .request import AuthorizationRequest
 from .scopes import ScopePolicy
@@ -73,6 +75,9 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
         self.fetcher = Fetcher(settings.fetch_private_networks)
         self.documents = Documents(self.fetcher)
         self.jobs = Jobs(store)
+        self.challenges = Challenges()
+        self._clients: Near[Client] = Near(store)
+        self._presented: Near[StoredToken] = Near(store, lambda token: token.kind == "access_token")
         self.endpoints: dict[str, Endpoint] = {}
         self.published: dict[str, Any] = {}
         self.members: dict[str, str] = {}
@@ -156,7 +161,7 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
     # -- what Authlib asks of an integration
 
     def query_client(self, client_id: str) -> Client | None:
-        client = self.store.client(client_id) if len(client_id) <= 2048 else None
+        client = self._clients.get(client_id, lambda: self.store.client(client_id)) if len(client_id) <= 2048 else None
         return client if client is not None and client.disabled is None else None
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
@@ -200,6 +205,11 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
 
     def presented(self, text: str, *, dormant: bool = False) -> StoredToken | None:
         """The access or refresh token whose text somebody presents, as the store has it at this moment."""
+        if dormant:
+            return self._stored(text, dormant)
+        return self._presented.get(text, lambda: self._stored(text, dormant))
+
+    def _stored(self, text: str, dormant: bool) -> StoredToken | None:
         credential = self.sealer.recognise(text)
         if credential is None or credential.kind == "ac":
             return None
@@ -246,10 +256,10 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
         grant_type = request.params.get("grant_type")
         if grant_type is None:
             raise OAuthError("invalid_request", "The parameter grant_type is missing.")
-        for cls, _ in self._token_grants:
-            if cls.check_token_endpoint(request):
-                return super().get_token_grant(request)
-        raise OAuthError("unsupported_grant_type", "This grant_type is not supported.")
+        try:
+            return super().get_token_grant(request)
+        except UnsupportedGrantTypeError:
+            raise OAuthError("unsupported_grant_type", "This grant_type is not supported.") from None
 
     def validate_requested_scope(self, scope: str | None) -> None:
         """Authlib's question; the answer is given by `scopes`, which also knows the client."""

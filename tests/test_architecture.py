@@ -25,7 +25,7 @@ FLOORS = [
         "scopes",
     },
     {"store", "remembered", "refused", "foreign"},
-    {"events", "tokens", "users", "sessions", "deployment", "keys", "own_keys", "jwt_access_tokens", "claims", "jobs"},
+    {"events", "tokens", "near", "users", "sessions", "deployment", "keys", "own_keys", "jwt_access_tokens", "claims", "jobs"},
     {
         "devices",
         "exchange",

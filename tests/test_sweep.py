@@ -72,14 +72,14 @@ def test_others_write_between_any_two_batches(store: Store, url: str) -> None:
 def test_a_sweep_of_twice_as_many_rows_is_twice_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A join without an index was four times; counted in steps of SQLite's machine, not in seconds"""
     spent: list[int] = []
-    connect = Database._connect
+    connect = Database._open
 
     def counted(self: Database) -> sqlite3.Connection:
         connection = connect(self)
         connection.set_progress_handler(lambda: spent.__setitem__(-1, spent[-1] + 1), 100)
         return connection
 
-    monkeypatch.setattr(Database, "_connect", counted)
+    monkeypatch.setattr(Database, "_open", counted)
     for rows in (10_000, 20_000):
         spent.append(0)
         store = open_store(f"sqlite:///{tmp_path}/{rows}.db")

@@ -160,6 +160,7 @@ class Store(Protocol):
     # `watch`. `last_epoch` is as this process was last told, by a push or by `watch`, and costs nothing: it is for those who
     # allow a delay, and then call `watch` every `poll` seconds; `watch` tells whether something changed
     poll: float
+    epoch_is_near: bool  # whether `epoch` costs so little that the server may ask it rather than the store itself
 
     @property
     def epoch(self) -> Callable[[], bytes]: ...

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, Double, and_, bindparam, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..models import AuthorizationCode, Consent, Grant, StoredToken, public_id
@@ -43,11 +43,10 @@ _STATE = (
 )
 # what `rows` makes values of, and no more: each column costs a little at every look-up
 _OF_TOKEN = "id kind digest client grant_id parent generation scope audience issued expires redeemed revoked"
-_OF_CODE = "redirect_uri code_challenge"
 _OF_GRANT = "user_id subject scope audience created expires consent_id session auth_time amr acr revoked claims"
 _TOKEN = (
     select(
-        *(token.c[name] for name in f"{_OF_TOKEN} {_OF_CODE}".split()),
+        *(token.c[name] for name in _OF_TOKEN.split()),
         client.c.client_id,
         client.c.disabled.label("client_disabled"),
         user.c.username,
@@ -63,7 +62,7 @@ _ONE = token.c.id == bindparam("number")
 _SEEN = _TOKEN.add_columns(select(feed.c.head).where(feed.c.realm == REALM).scalar_subquery().label("head"))
 _TOKEN_AND_HEAD = Prepared(_SEEN.where(_ONE))
 _HEAD = Prepared(select(feed.c.head).where(feed.c.realm == REALM))
-_CODE = Prepared(_TOKEN.where(_ONE))
+_CODE = Prepared(_TOKEN.add_columns(token.c.redirect_uri, token.c.code_challenge).where(_ONE))
 _CONSENT = Prepared(
     select(consent)
     .where(consent.c.user_id == bindparam("user_id"), consent.c.client == bindparam("client"), consent.c.revoked.is_(None))
@@ -79,13 +78,26 @@ _AGREED = Prepared(
     select(consent.c.id).where(consent.c.id == bindparam("consent"), consent.c.revoked.is_(None)).with_for_update(read=True)
 )
 _REDEEMABLE = Prepared(_STATE.where(_ONE))
+_NOW = bindparam("at", type_=Double)
+# all that `rows.redeemable` asks for, so that what is redeemed, as most is, needs no SELECT before
+_LIVING_FAMILY = (
+    select(grant.c.id)
+    .join(client, client.c.number == grant.c.client)
+    .outerjoin(user, user.c.id == grant.c.user_id)
+    .where(grant.c.id == token.c.grant_id, grant.c.revoked.is_(None), or_(grant.c.expires.is_(None), grant.c.expires > _NOW))
+    .where(client.c.number == token.c.client, client.c.disabled.is_(None))
+    .where(or_(grant.c.user_id.is_(None), and_(user.c.id.is_not(None), user.c.disabled.is_(None))))
+)
 _REDEEM = Prepared(
-    update(token).where(_ONE, token.c.redeemed.is_(None), token.c.revoked.is_(None)).values(redeemed=bindparam("at"))
+    update(token)
+    .where(_ONE, token.c.redeemed.is_(None), token.c.revoked.is_(None), token.c.expires > _NOW)
+    .where(_LIVING_FAMILY.exists())
+    .values(redeemed=_NOW)
 )
 _USED = ("last_used", "predecessor", "sealed", "sealed_until")
 _USE = Prepared(
     update(grant)
-    .where(grant.c.id == bindparam("grant"), grant.c.revoked.is_(None))
+    .where(grant.c.id == select(token.c.grant_id).where(_ONE).scalar_subquery(), grant.c.revoked.is_(None))
     .values({column: bindparam(column) for column in _USED})
 )
 
@@ -106,7 +118,8 @@ class Grants(Part):
         GONE where the login session that it was made in, or the consent that it is based on, has ended.
         """
         try:
-            with self.database.write() as connection:
+            # a code that a power loss takes is asked for again, but not what a person agreed to
+            with self.database.write(durable=agreed is not None or self.durable_tokens) as connection:
                 where = {"user_id": record.user_id, "sid": record.session}
                 if record.session is not None and _SIGNED_IN.first(connection, **where) is None:
                     return Outcome.GONE
@@ -150,30 +163,26 @@ class Grants(Part):
         """Store one token that nothing was redeemed for; its commit need not reach the disk before the answer, unless the
         operator wants that.
         """
-        with self.database.write(durable=self.durable_tokens) as connection:
+        with self.database.write(durable=self.durable_tokens, alone=True) as connection:
             rows.insert(connection, (new,))
 
     def redeem(self, number: int, purchase: Purchase, now: float) -> Redemption:
         """Mark the code or refresh token as redeemed and store what it buys, if nobody did before."""
         with self.database.write() as connection:
+            if _REDEEM.run(connection, number=number, at=now) == 1:
+                return self._buy(connection, number, purchase, now)
             row = _REDEEMABLE.first(connection, number=number)
-            if row is None or not rows.redeemable(row, now):
+            if row is None or row.redeemed is None or not rows.redeemable(row, now):
                 return Redemption(Outcome.GONE)
-            if row.redeemed is None:
-                if _REDEEM.run(connection, number=number, at=now) == 1:
-                    return self._buy(connection, row.grant_id, number, purchase, now)
-                row = _REDEEMABLE.first(connection, number=number)  # another one was faster
-                if row is None or not rows.redeemable(row, now):
-                    return Redemption(Outcome.GONE)
             if row.predecessor == number and row.sealed is not None and now < row.sealed_until:
                 return Redemption(Outcome.REPEATED, row.sealed)
         return Redemption(Outcome.REPLAYED)
 
-    def _buy(self, connection: Connection, grant_id: int, number: int, purchase: Purchase, now: float) -> Redemption:
+    def _buy(self, connection: Connection, number: int, purchase: Purchase, now: float) -> Redemption:
         """Within the transaction that redeemed `number`: what it buys, unless the grant was revoked a moment ago."""
         values = {"last_used": now, "predecessor": number, "sealed": purchase.sealed}
         values["sealed_until"] = purchase.sealed_until if purchase.sealed else None
-        if _USE.run(connection, grant=grant_id, **values) != 1:
+        if _USE.run(connection, number=number, **values) != 1:
             return Redemption(Outcome.GONE)
         rows.insert(connection, purchase.tokens)
         return Redemption(Outcome.WON)

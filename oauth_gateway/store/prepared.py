@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Executable
 from sqlalchemy.dialects import sqlite
+
+_DRIVER = "oauth_gateway_driver"
 
 
 class Prepared:
@@ -20,38 +23,41 @@ class Prepared:
     def __init__(self, statement: Executable) -> None:
         self._statement = statement
         self._text = ""
-        self._names: tuple[str, ...] = ()
+        self._values: Callable[[dict[str, Any]], Sequence[Any]] | None = None
         self._fixed: dict[str, Any] = {}
         self._row: Callable[[Sequence[Any]], Any] | None = None
 
     def first(self, connection: Connection, **given: Any) -> Any:
         """The first row, with its columns as attributes, or None."""
-        if connection.dialect.name != "sqlite":
+        driver = driver_of(connection)
+        if driver is None:
             return connection.execute(self._statement, given).first()
-        cursor = self._execute(connection, given)
+        cursor = self._execute(driver, given)
         row = cursor.fetchone()  # and with the cursor goes the snapshot that it may hold
-        return None if row is None else self._as_row(cursor)(row)
+        return None if row is None else (self._row or self._as_row(cursor))(row)
 
     def all(self, connection: Connection, **given: Any) -> list[Any]:
         """All rows."""
-        if connection.dialect.name != "sqlite":
+        driver = driver_of(connection)
+        if driver is None:
             return list(connection.execute(self._statement, given).all())
-        cursor = self._execute(connection, given)
+        cursor = self._execute(driver, given)
         return [self._as_row(cursor)(row) for row in cursor.fetchall()]
 
     def run(self, connection: Connection, **given: Any) -> int:
         """Run it and say how many rows it changed."""
-        if connection.dialect.name != "sqlite":
+        driver = driver_of(connection)
+        if driver is None:
             return connection.execute(self._statement, given).rowcount
-        count: int = self._execute(connection, given).rowcount
+        count: int = self._execute(driver, given).rowcount
         return count
 
-    def _execute(self, connection: Connection, given: dict[str, Any]) -> Any:
-        if not self._text:
-            self._compile()
-        driver: Any = connection.connection.driver_connection
-        values = {**self._fixed, **given} if self._fixed else given
-        return driver.execute(self._text, [values[name] for name in self._names])
+    def _execute(self, driver: Any, given: dict[str, Any]) -> Any:
+        if self._values is None:
+            self._values = self._compile()
+        if self._fixed:
+            given = {**self._fixed, **given}
+        return driver.execute(self._text, self._values(given))
 
     def _as_row(self, cursor: Any) -> Callable[[Sequence[Any]], Any]:
         if self._row is None:
@@ -60,8 +66,23 @@ class Prepared:
             self._row = made._make
         return self._row
 
-    def _compile(self) -> None:
+    def _compile(self) -> Callable[[dict[str, Any]], Sequence[Any]]:
+        """Sets the text; gives what makes a row of parameters of values by name."""
         compiled: Any = self._statement.compile(dialect=sqlite.dialect())  # type: ignore[attr-defined]
-        self._names = tuple(compiled.positiontup or ())
+        names = compiled.positiontup or ()
         self._fixed = {name: value for name, value in compiled.params.items() if value is not None}
         self._text = str(compiled)
+        if len(names) > 1:
+            return itemgetter(*names)  # gives a tuple
+        return lambda given: [given[name] for name in names]
+
+
+def drive(connection: Connection) -> Connection:
+    """Have what is prepared run by the driver's own connection: to be called with each new connection to SQLite."""
+    connection.__dict__[_DRIVER] = connection.connection.driver_connection
+    return connection
+
+
+def driver_of(connection: Connection) -> Any:
+    """SQLite's connection behind one of SQLAlchemy's, which looks for it at length; None for another engine's."""
+    return connection.__dict__.get(_DRIVER)

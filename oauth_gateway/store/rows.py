@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -13,36 +14,45 @@ from . import NewToken
 from .prepared import Prepared
 from .schema import REALM, token
 
-_COLUMNS = (
+_NAMES = (
     "id realm kind digest client grant_id parent generation scope audience issued expires failures redirect_uri code_challenge"
 )
-_INSERT = Prepared(token.insert().values({column: bindparam(column) for column in _COLUMNS.split()}))
+_COLUMNS = _NAMES.split()
 
 
 def insert(connection: Connection, tokens: Sequence[NewToken]) -> None:
-    """Store tokens."""
-    for new in tokens:
-        _INSERT.run(connection, **_token_values(new))
+    """Store the tokens of an answer, in one statement."""
+    statement, names = _insert_of(len(tokens))
+    statement.run(connection, **dict(zip(names, [value for new in tokens for value in _values_of(new)], strict=True)))
 
 
-def _token_values(new: NewToken) -> dict[str, Any]:
-    return {
-        "id": new.number,
-        "realm": REALM,
-        "kind": new.kind,
-        "digest": new.digest,
-        "client": new.client,
-        "grant_id": new.grant_id,
-        "parent": new.parent,
-        "generation": new.generation,
-        "scope": new.scope,
-        "audience": new.audience,
-        "issued": new.issued,
-        "expires": new.expires,
-        "failures": 0,
-        "redirect_uri": new.redirect_uri,
-        "code_challenge": new.code_challenge,
-    }
+@functools.cache
+def _insert_of(count: int) -> tuple[Prepared, list[str]]:
+    """The statement for so many tokens, and the names of their values in the order of the columns."""
+    each = [{column: f"{column}{place}" for column in _COLUMNS} for place in range(count)]
+    values: list[Any] = [{column: bindparam(name) for column, name in names.items()} for names in each]
+    return Prepared(token.insert().values(values)), [name for names in each for name in names.values()]
+
+
+def _values_of(new: NewToken) -> tuple[Any, ...]:
+    """In the order of the columns."""
+    return (
+        new.number,
+        REALM,
+        new.kind,
+        new.digest,
+        new.client,
+        new.grant_id,
+        new.parent,
+        new.generation,
+        new.scope,
+        new.audience,
+        new.issued,
+        new.expires,
+        0,  # failures
+        new.redirect_uri,
+        new.code_challenge,
+    )
 
 
 def lives(row: Any, dormant: bool = False) -> bool:

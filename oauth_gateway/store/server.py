@@ -36,6 +36,7 @@ class ServerDatabase:
     """Connections to one database of a server; a subclass says what is special to the kind of server."""
 
     poll = 0.1
+    epoch_is_near = False
     binary_collation: str | None = None
     epoch_query = "SELECT epoch FROM oauth_feed WHERE realm = ''"
     drivername = ""
@@ -165,7 +166,7 @@ class ServerDatabase:
         return StoreUnavailable(told)
 
     @contextmanager
-    def write(self, durable: bool = True) -> Iterator[Connection]:
+    def write(self, durable: bool = True, alone: bool = False) -> Iterator[Connection]:
         """One transaction; every commit waits for the server's disk (see `docs/databases.md`)."""
         with self._connection(self._writers) as connection:
             yield connection

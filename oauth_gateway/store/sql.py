@@ -51,7 +51,7 @@ class SqlStore(Registry, Grants, Allowed, Logins, Work, Transfer):
     def __init__(self, database: Database, durable_tokens: bool = False) -> None:
         self.database = database
         self.durable_tokens = durable_tokens
-        self.place, self.poll = database.place, database.poll
+        self.place, self.poll, self.epoch_is_near = database.place, database.poll, database.epoch_is_near
         self._cursor = 0
 
     @property

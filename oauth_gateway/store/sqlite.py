@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
@@ -22,11 +21,13 @@ from sqlalchemy.pool import NullPool
 
 from ..errors import ConfigurationError, StoreUnavailable
 from ..forks import reset_in_children
+from . import UNTOLD
 from .epoch import Epoch, place_of
 from .flush import Flush
+from .prepared import drive
+from .transaction import Reading, Writing, translated
 
 BUSY_SECONDS = 5
-MOST_READERS = 8
 _abandoned: list[object] = []
 
 
@@ -34,13 +35,14 @@ class Database:
     """Connections to one SQLite file, or to one database in memory where `path` is None."""
 
     poll = 1.0
+    epoch_is_near = True
     binary_collation: str | None = None
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self.place = str(path) if path else "the database in memory"
         self.engine = create_engine(
-            "sqlite://", creator=self._connect, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True
+            "sqlite://", creator=self._open, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True
         )
         reset_in_children(self)
         self._reset()
@@ -54,14 +56,17 @@ class Database:
         self._watcher: sqlite3.Connection | None = None
         self._data_version = 0
         self._epoch = Epoch(self.path)
-        self._flush = None if self.path is None else Flush(f"{self.path}-wal", self._copy_log)
+        self.flush = None if self.path is None else Flush(f"{self.path}-wal", self._copy_log)
 
     def reset(self) -> None:
         """Forget, in a forked child, all that the parent opened, without closing it."""
-        _abandoned.append((self._writer, self.readers, self._watcher, self._epoch, self._flush, self._lock, self._watch_lock))
+        _abandoned.append((self._writer, self.readers, self._watcher, self._epoch, self.flush, self._lock, self._watch_lock))
         self._reset()
 
-    def _connect(self) -> sqlite3.Connection:
+    def connect(self) -> Connection:
+        return drive(self.engine.connect())
+
+    def _open(self) -> sqlite3.Connection:
         if self.path is None:
             connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         else:
@@ -76,39 +81,25 @@ class Database:
         connection.execute("PRAGMA wal_autocheckpoint=4000")
         return connection
 
-    @contextmanager
-    def write(self, durable: bool = True) -> Iterator[Connection]:
-        """A transaction that holds the write lock from its start; `durable` waits for the disk after its commit."""
-        flush, number = self._flush, 0
-        with translated:
-            self._take_turn()
-            try:
-                connection = self._writer
-                if connection is None:
-                    connection = self._writer = self.engine.connect()
-                driver: Any = connection.connection.driver_connection
-                driver.execute("BEGIN IMMEDIATE")
-                try:
-                    self._refuse_another_file()
-                    self._epoch.finish()
-                    yield connection
-                    driver.execute("COMMIT")
-                except BaseException:
-                    self._roll_back(connection)
-                    raise
-                if flush is not None:
-                    number = flush.wrote()
-            finally:
-                self._lock.release()
-            if durable and flush is not None:
-                flush.wait(number)
+    def write(self, durable: bool = True, alone: bool = False) -> AbstractContextManager[Connection]:
+        """A transaction that holds the write lock from its start; see Writing."""
+        return Writing(self, durable, alone)
 
-    def _take_turn(self) -> None:
+    def take_turn(self) -> None:
         """The writer's lock, waited for no longer than SQLite's own: threads must not queue up behind a locked file."""
         if not self._lock.acquire(timeout=BUSY_SECONDS):
             raise StoreUnavailable("the database is busy: other writers did not finish in time")
 
-    def _refuse_another_file(self) -> None:
+    def give_turn(self) -> None:
+        self._lock.release()
+
+    def writer(self) -> Connection:
+        """The one connection that writes; whoever asks holds the lock."""
+        if self._writer is None:
+            self._writer = self.connect()
+        return self._writer
+
+    def refuse_another_file(self) -> None:
         """A write into a file that is no longer the database would be answered and lost."""
         if self.path is None:
             return
@@ -118,7 +109,7 @@ class Database:
         if self._file != found:
             raise StoreUnavailable(f"{self.path} was replaced while it was in use")
 
-    def _roll_back(self, connection: Connection) -> None:
+    def roll_back(self, connection: Connection) -> None:
         try:
             connection.exec_driver_sql("ROLLBACK")
         except DBAPIError:
@@ -128,21 +119,19 @@ class Database:
 
     def _copy_log(self) -> None:
         """Bring everything that is in the log into the database, and that onto the disk."""
-        with closing(self._connect()) as connection:
+        with closing(self._open()) as connection:
             busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             raise StoreUnavailable(f"{self.path}: the disk refused a commit, and others are still reading the log")
 
     def read(self) -> AbstractContextManager[Connection]:
         """A connection for single SELECTs."""
-        return self._reading_memory() if self.path is None else _Reading(self)
+        return self._reading_memory() if self.path is None else Reading(self)
 
     @contextmanager
     def _reading_memory(self) -> Iterator[Connection]:
         with translated, self._lock:
-            if self._writer is None:
-                self._writer = self.engine.connect()
-            yield self._writer
+            yield self.writer()
 
     # -- the schema
 
@@ -173,7 +162,7 @@ class Database:
             lock = os.open(f"{self.path}-lock", os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                connection = self.engine.connect()
+                connection = self.connect()
                 try:
                     connection.exec_driver_sql("PRAGMA journal_mode=WAL")
                     yield connection
@@ -198,6 +187,14 @@ class Database:
     def announce(self, connection: Connection) -> None:
         """Have everybody look for what is about to be committed, until `new_epoch` tells that it is there."""
         self._epoch.announce()
+
+    def is_announced(self) -> bool:
+        """Whether somebody announced what is not told yet."""
+        return self._epoch.read() == UNTOLD
+
+    def finish_announcement(self) -> None:
+        """Called by who holds the write lock: see Epoch.finish."""
+        self._epoch.finish()
 
     @property
     def epoch(self) -> Callable[[], bytes]:
@@ -226,14 +223,14 @@ class Database:
                 self._file = place_of(self.place)
             self._epoch.read()
             if not self._is_the_same():
-                self._take_turn()
+                self.take_turn()
                 try:
                     self._replaced()
                 finally:
-                    self._lock.release()
+                    self.give_turn()
                 raise StoreUnavailable(f"{self.path} was replaced while it was in use")
             if self._watcher is None:
-                self._watcher = self._connect()
+                self._watcher = self._open()
             version = int(self._watcher.execute("PRAGMA data_version").fetchone()[0])
             changed, self._data_version = version != self._data_version, version
             return changed
@@ -254,46 +251,3 @@ class Database:
     def close(self) -> None:
         with self._lock:
             self._replaced()
-
-
-class _Reading:
-    """A reader's connection, taken from the pool and given back. A class: entering a generator costs as much as the SELECT."""
-
-    __slots__ = ("_connection", "_database", "_pool")
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._pool = database.readers
-
-    def __enter__(self) -> Connection:
-        try:
-            self._connection = self._pool.pop()
-        except IndexError:
-            with translated:
-                self._connection = self._database.engine.connect()
-        return self._connection
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        if error is not None:
-            self._connection.close()
-            translated.__exit__(kind, error, trace)
-        elif self._pool is self._database.readers and len(self._pool) < MOST_READERS:  # another pool: the file was replaced
-            self._pool.append(self._connection)
-        else:
-            self._connection.close()
-
-
-class _Translated:
-    """Every way in which SQLite can fail to answer, as StoreUnavailable; the cause stays attached for the log."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (DBAPIError, sqlite3.Error, OSError)):
-            cause = getattr(error, "orig", None) or error
-            if not isinstance(cause, sqlite3.IntegrityError):  # there the database did answer: trying again would not help
-                raise StoreUnavailable(f"the database did not answer: {cause}") from error
-
-
-translated = _Translated()

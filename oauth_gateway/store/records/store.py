@@ -26,6 +26,8 @@ EXPIRING = tuple(name for name, kind in KIND.items() if kind.expires)
 class RecordStore(Registry, Grants, Allowed, Logins, Work, Copies):
     """See `oauth_gateway.store.Store`."""
 
+    epoch_is_near = False
+
     def __init__(self, records: Records) -> None:
         self.records = records
         self.numbers = Numbers()

@@ -1,0 +1,127 @@
+"""Reading and writing an SQLite database, as a `with` statement enters them. Classes: entering a generator costs as much as a
+SELECT by its key.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from ..errors import StoreUnavailable
+from .prepared import driver_of
+
+if TYPE_CHECKING:
+    from .sqlite import Database
+
+MOST_READERS = 8
+
+
+class Translated:
+    """Every way in which SQLite can fail to answer, as StoreUnavailable; the cause stays attached for the log."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (DBAPIError, sqlite3.Error, OSError)):
+            cause = getattr(error, "orig", None) or error
+            if not isinstance(cause, sqlite3.IntegrityError):  # there the database did answer: trying again would not help
+                raise StoreUnavailable(f"the database did not answer: {cause}") from error
+
+
+translated = Translated()
+
+
+class Reading:
+    """A reader's connection, taken from the pool and given back."""
+
+    __slots__ = ("_connection", "_database", "_pool")
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._pool = database.readers
+
+    def __enter__(self) -> Connection:
+        try:
+            self._connection = self._pool.pop()
+        except IndexError:
+            with translated:
+                self._connection = self._database.connect()
+        return self._connection
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            self._connection.close()
+            translated.__exit__(kind, error, trace)
+        elif self._pool is self._database.readers and len(self._pool) < MOST_READERS:  # another pool: the file was replaced
+            self._pool.append(self._connection)
+        else:
+            self._connection.close()
+
+
+class Writing:
+    """A transaction that holds the write lock from its start; `durable` waits for the disk after its commit.
+
+    `alone` promises a single statement, which SQLite commits by itself: without BEGIN and COMMIT it takes half as long. A file
+    that was replaced is then seen after it, and nothing that was written into it is answered.
+    """
+
+    __slots__ = ("_alone", "_connection", "_database", "_durable")
+
+    def __init__(self, database: Database, durable: bool, alone: bool) -> None:
+        self._database = database
+        self._durable = durable
+        self._alone = alone
+
+    def __enter__(self) -> Connection:
+        database = self._database
+        database.take_turn()
+        try:
+            with translated:
+                self._connection = connection = database.writer()
+                self._alone = self._alone and not database.is_announced()
+                if not self._alone:
+                    driver_of(connection).execute("BEGIN IMMEDIATE")
+                    self._begun()
+        except BaseException:
+            database.give_turn()
+            raise
+        return connection
+
+    def _begun(self) -> None:
+        try:
+            self._database.refuse_another_file()
+            self._database.finish_announcement()
+        except BaseException:
+            self._database.roll_back(self._connection)
+            raise
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        database, flush = self._database, self._database.flush
+        try:
+            with translated:
+                if error is None:
+                    self._commit()
+                elif not self._alone:
+                    database.roll_back(self._connection)
+            number = flush.wrote() if error is None and flush is not None else 0
+        finally:
+            database.give_turn()
+        if error is not None:
+            translated.__exit__(kind, error, trace)
+        elif self._durable and flush is not None:
+            with translated:
+                flush.wait(number)
+
+    def _commit(self) -> None:
+        if self._alone:
+            self._database.refuse_another_file()
+            return
+        try:
+            driver_of(self._connection).execute("COMMIT")
+        except BaseException:
+            self._database.roll_back(self._connection)
+            raise
