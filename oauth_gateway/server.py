@@ -266,7 +266,7 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
 
     def check_resource(self, request: AuthorizationRequest) -> None:
         """Refuse a `resource` that is not the protected app (RFC 8707 section 2)."""
-        for resource in request.params.every.get("resource", ()):
+        for resource in request.params.every["resource"] if "resource" in request.params else ():
             if resource not in (self.settings.audience, request.exchange.resource):
                 raise OAuthError("invalid_target", "This resource is not served here.")
 
