@@ -12,7 +12,7 @@ from typing import Any
 from babel.messages import pofile
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
-from babel.messages.mofile import write_mo
+from babel.messages.mofile import read_mo, write_mo
 
 from oauth_gateway.languages import TAGS
 
@@ -54,6 +54,11 @@ def compiled(catalogue: Catalog) -> bytes:
     made = io.BytesIO()
     write_mo(made, catalogue)
     return made.getvalue()
+
+
+def messages(compiled: bytes) -> dict[Any, Any]:
+    """What a compiled catalogue says, without its header, in which every release of Babel names itself."""
+    return {strings(message.id): message.string for message in read_mo(io.BytesIO(compiled)) if message.id}
 
 
 def update() -> None:

@@ -37,7 +37,8 @@ def test_every_sentence_of_the_pages_is_translated_and_holds_the_same_things(tag
 
 @pytest.mark.parametrize("tag", catalogues.TRANSLATED)
 def test_what_is_installed_is_what_was_translated(tag: str) -> None:
-    assert (catalogues.FOLDER / f"{tag}.mo").read_bytes() == catalogues.compiled(catalogues.read(tag))
+    installed = catalogues.messages((catalogues.FOLDER / f"{tag}.mo").read_bytes())
+    assert len(installed) > 100 and installed == catalogues.messages(catalogues.compiled(catalogues.read(tag)))
 
 
 @pytest.mark.parametrize(

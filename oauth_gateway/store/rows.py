@@ -22,6 +22,8 @@ _COLUMNS = _NAMES.split()
 
 def insert(connection: Connection, tokens: Sequence[NewToken]) -> None:
     """Store the tokens of an answer, in one statement."""
+    if not tokens:
+        return
     statement, names = _insert_of(len(tokens))
     statement.run(connection, **dict(zip(names, [value for new in tokens for value in _values_of(new)], strict=True)))
 
