@@ -122,13 +122,15 @@ class Login:
         now, name = clock.now(), form.get("username", "")
         try:
             user = self.server.users.log_in(name, form.get("password", ""), exchange.address, now)
+            device = device_of(exchange.environ.get("HTTP_USER_AGENT", ""))
+            started = self.sessions.start(user, cookie, now, device) if user is not None else None
         except OAuthError as error:
             return self.page(
                 exchange, following, message=error.description, name=name, status=error.status, headers=error.headers
             )
-        if user is None:
+        if user is None or started is None:
             return self.page(exchange, following, message=Sentence("Name or password is not right."), name=name, status=400)
-        value, ended = self.sessions.start(user, cookie, now, device_of(exchange.environ.get("HTTP_USER_AGENT", "")))
+        value, ended = started
         if ended is not None:
             self.server.events.emit("session.ended", user_id=ended.session.user_id, address=exchange.address)
             self.server.jobs.hint()
