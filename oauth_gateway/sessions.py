@@ -66,13 +66,24 @@ class Sessions:
             raise OAuthError("access_denied", Sentence("The account was changed meanwhile. Please sign in again."), 403)
         return value, ended
 
-    def renew(self, session: Session, now: float) -> str | None:
-        """The session goes on under a new value, which is returned, as its person has just proved who they are; None where it
-        has ended.
+    def renew(self, session: Session, cookie: str, now: float) -> str | None:
+        """The session of this cookie goes on under a new value, which is returned, as its person has just proved who they are;
+        None where it has ended. Of two who renew it at once both get the same value.
         """
-        value = secrets.token_urlsafe(32)
-        renewed = replace(session, digest=digest(value), auth_time=now, seen=now)
-        return value if self._store.add_session(renewed, session.digest) else None
+        value = self._successor(cookie)
+        if session.digest != digest(value):
+            renewed = replace(session, digest=digest(value), auth_time=now, seen=now)
+            if not self._store.add_session(renewed, session.digest) and self._store.session(digest(value), now) is None:
+                return None
+        return value
+
+    def find_renewed(self, cookie: str | None, now: float) -> tuple[Session, User] | None:
+        """The living session that the cookie's was renewed to. Who has the old cookie only is nobody: they must prove more."""
+        return self.find(self._successor(cookie), now) if cookie is not None else None
+
+    def _successor(self, cookie: str) -> str:
+        """What follows a cookie's value: only we can tell, and tell it again to a browser that did not wait for our answer."""
+        return self._sealer.mac("renewed session", cookie)
 
     def end(self, cookie: str, now: float) -> Ended | None:
         """End the session behind the cookie's value; None where there was none."""
