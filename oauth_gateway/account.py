@@ -8,6 +8,7 @@ gets the same answer.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,6 +20,7 @@ from .logout import PATH as LOGOUT
 from .models import Session, User, public_id
 from .navigation import refuse_unless_navigation, refuse_unless_same_origin, see_other, wrong_form
 from .params import Params
+from .sealing import new_number
 from .sentences import Moment, Said, Sentence
 from .server import AuthorizationServer
 from .sessions import set_cookie
@@ -27,6 +29,7 @@ from .users import LEAST_PASSWORD, MOST_PASSWORD_BYTES, SOURCE, is_password
 
 PATH = "/authorize/account"
 PASSWORD = "/authorize/account/password"
+REPEATED = 600  # seconds for which the same form, sent twice, is known to be the same
 SHOWN = 15  # clients on a page, and sessions: the page stays below 30 KiB
 DONE = {
     "access": Sentence("The application no longer has access to your account."),
@@ -60,16 +63,10 @@ class Account:
             return see_other(exchange.url("/authorize/login"))
         if exchange.method != "POST":
             return self._page(exchange, *signed_in)
-        return self._end(exchange, self._form(exchange, "account"), *signed_in)
-
-    def _form(self, exchange: Exchange, purpose: str) -> Params:
-        """The form, where it is from a page of this browser's."""
-        refuse_unless_same_origin(exchange)
-        form = exchange.form()
-        form.refuse_repeated()
-        if not self.login.sessions.form_is_ours(self.login.cookie(exchange), purpose, form.get("csrf", "")):
+        form = _form(exchange)
+        if not self.login.sessions.form_is_ours(self.login.cookie(exchange), "account", form.get("csrf", "")):
             raise wrong_form(exchange.url(PATH))
-        return form
+        return self._end(exchange, form, *signed_in)
 
     # -- what there is
 
@@ -124,7 +121,7 @@ class Account:
             self._revoke_access(exchange, user, _number(form["client"]) or 0)
             return self._back(exchange, "access", exchange.query().get("after", ""))
         if form.get("sessions") == "others":
-            self.login.end_others(exchange, session, user)
+            self.login.end_all(exchange, session, user, keeping=session.sid)
             return self._back(exchange, "others")
         sid = form.get("session", "")
         if not sid:
@@ -161,17 +158,23 @@ class Account:
         """GET shows the form, POST changes the password of a built-in account and ends its other sessions."""
         refuse_unless_navigation(exchange)
         signed_in = self.login.signed_in(exchange)
+        if signed_in is None and exchange.method == "POST":  # after a double click the cookie may be that of before
+            signed_in = self.login.sessions.find_renewed(self.login.cookie(exchange), clock.now())
         if signed_in is None:
             return see_other(exchange.url("/authorize/login"))
         if not _has_password(*signed_in):
             raise OAuthError("not_found", Sentence("This account has no password here."), 404)
         if exchange.method != "POST":
-            return self._password_page(exchange, signed_in[1])
-        return self._change(exchange, self._form(exchange, "password"), *signed_in)
+            return self._password_page(exchange, *signed_in)
+        form = _form(exchange)
+        number, _, token = form.get("csrf", "").partition(".")
+        if not self.login.sessions.form_is_ours(signed_in[0].sid, f"password {number}", token):
+            raise wrong_form(exchange.url(PATH))
+        return self._change(exchange, form, number, *signed_in)
 
-    def _password_page(self, exchange: Exchange, user: User, refusal: OAuthError | None = None) -> Answer:
+    def _password_page(self, exchange: Exchange, session: Session, user: User, refusal: OAuthError | None = None) -> Answer:
         query, cookie = exchange.query(), self.login.cookie(exchange) or ""
-        wrong = query.get("wrong", "")
+        wrong, number = query.get("wrong", ""), public_id(new_number())
         is_told = refusal is None and self.login.sessions.form_is_ours(cookie, f"wrong {wrong}", query.get("proof", ""))
         return self.server.pages.render(
             exchange,
@@ -183,26 +186,32 @@ class Account:
             wrong=wrong if is_told else "",
             least=LEAST_PASSWORD,
             action=exchange.url(PASSWORD),
-            csrf=self.login.sessions.form_token(cookie, "password"),
+            # of the session and not of its cookie, which a change renews: the same form may come once more
+            csrf=f"{number}.{self.login.sessions.form_token(session.sid, f'password {number}')}",
             account_url=exchange.url(PATH),
         )
 
-    def _change(self, exchange: Exchange, form: Params, session: Session, user: User) -> Answer:
+    def _change(self, exchange: Exchange, form: Params, number: str, session: Session, user: User) -> Answer:
         new, now = form.get("new_password", ""), clock.now()
         if not is_password(new):
             return self._again(exchange, "new_password")
         if new != form.get("new_password_again", ""):
             return self._again(exchange, "new_password_again")
-        users, current, refusal, done = self.server.users, form.get("password", ""), None, False
+        users, store, current, done = self.server.users, self.server.store, form.get("password", ""), False
+        refusal: OAuthError | None = None
+        store.count("password form", number, REPEATED, now)
         try:
             done = users.change_password(user, current, new, exchange.address, now, keeping=session.sid)
         except OAuthError as error:
             refusal = error
+        if not done and store.count("password form", number, REPEATED, now, 0).value > 1:  # a double click: it may be done
+            with suppress(OAuthError):
+                done = users.log_in(user.username, new, exchange.address, now) is not None
         if done:
             return self._changed(exchange, session, user, "apps" in form)
-        if self.login.signed_in(exchange) is None:  # the same form, sent twice, or another one ended the session
+        if self.login.signed_in(exchange) is None:  # another one ended the session
             return see_other(exchange.url("/authorize/login"))
-        return self._password_page(exchange, user, refusal) if refusal else self._again(exchange, "password")
+        return self._password_page(exchange, session, user, refusal) if refusal else self._again(exchange, "password")
 
     def _again(self, exchange: Exchange, wrong: str) -> Answer:
         """To the form once more, by a redirect: so that the back button finds a page to show."""
@@ -215,12 +224,20 @@ class Account:
         if apps:
             self._revoke_access(exchange, user, None)
         self.server.jobs.hint()
-        value = self.login.sessions.renew(session, now)
+        value = self.login.sessions.renew(session, self.login.cookie(exchange) or "", now)
         if value is None:
             return see_other(exchange.url("/authorize/login"))
         name, secure = exchange.cookie
         cookie = set_cookie(name, value, secure=secure, lifetime=max(1, int(session.expires - now)))
         return see_other(self._told(exchange, "password", value), cookie)
+
+
+def _form(exchange: Exchange) -> Params:
+    """The form, where it is from a page of ours."""
+    refuse_unless_same_origin(exchange)
+    form = exchange.form()
+    form.refuse_repeated()
+    return form
 
 
 def _number(text: str) -> int | None:

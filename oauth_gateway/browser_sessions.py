@@ -59,6 +59,7 @@ class BrowserSessions:
             known = [value for name, value in decision.words if name == "acr"]
             again = refusal.error == "insufficient_user_authentication" and all(has_acr(token, acr, environ) for acr in known)
             if not again:
+                refusal.token = token  # whom a page tells who they are
                 raise  # signing in again would change nothing
             self._sign_in(environ, here, decision, refusal, {"max_age": dict(demands(decision.words))["max_age"]})
 

@@ -49,6 +49,8 @@ _TITLES = {
     503: Sentence("Please try again"),
 }
 _TITLE = Sentence("This request cannot be handled")
+_DENIED = frozenset({"access_denied", "insufficient_scope", "insufficient_user_authentication"})  # `denied` and not `error`
+_NO_RIGHT = Sentence("Your account does not have the right to do this.")
 _TOO_OLD = Sentence("This page is no longer current")
 
 
@@ -147,6 +149,8 @@ class Pages:
     def error(self, exchange: Exchange, error: OAuthError, *, again: str = "") -> Answer:
         """A page that says what is wrong; nothing of the request is echoed but our own sentence."""
         again = again or error.again
+        if error.error in _DENIED and not again:
+            return self._denied(exchange, error)
         title = _TOO_OLD if again and error.status == 403 else _TITLES.get(error.status, _TITLE)
         return self.render(
             exchange,
@@ -157,6 +161,20 @@ class Pages:
             message=error.description,
             code=error.error,
             again=again,
+        )
+
+    def _denied(self, exchange: Exchange, error: OAuthError) -> Answer:
+        """A page that says that this is not for whoever asks; a person who is signed in may try as somebody else."""
+        person = error.token.username if error.token is not None and error.token.kind == "session" else ""
+        return self.render(
+            exchange,
+            "denied",
+            error.status,
+            headers=error.headers,
+            message=_NO_RIGHT if person and error.error == "insufficient_scope" else error.description,
+            code=error.error,
+            username=person,
+            logout_url=exchange.url("/authorize/logout") if person else "",
         )
 
 

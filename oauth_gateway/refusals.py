@@ -29,7 +29,7 @@ class Refusals:
         self._metadata = metadata
 
     def answer(self, environ: Environ, error: OAuthError) -> Answer:
-        """The refusal as its caller can read it: a page for GET and HEAD that prefer one, else JSON."""
+        """The refusal as its caller can read it: a page for people, and for GET and HEAD that prefer one, else JSON."""
         if error.cause:
             log.warning("%s: %s", error.error, error.cause)
         self._tell(environ, error)
@@ -37,8 +37,10 @@ class Refusals:
         headers = [("Vary", vary), *error.headers, *self._cors.headers(environ)]
         if error.error in _CHALLENGED:
             headers.append(("WWW-Authenticate", challenge(error, self._settings.audience, self._resource_metadata(environ))))
-        if prefers_page(environ):
+        by_session = error.token is not None and error.token.kind == "session"
+        if prefers_page(environ) or (by_session and accepts_page(environ)):  # a person's form, too
             shown = OAuthError(error.error or "unauthorized", error.description, error.status)
+            shown.token = error.token
             page = self._pages.error(Exchange(environ, self._settings), shown)
             return Answer(page.status, [*page.headers, *headers], page.body)
         document = {"error": error.error or "unauthorized", "error_description": error.description}

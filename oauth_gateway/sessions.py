@@ -66,13 +66,24 @@ class Sessions:
             raise OAuthError("access_denied", Sentence("The account was changed meanwhile. Please sign in again."), 403)
         return value, ended
 
-    def renew(self, session: Session, now: float) -> str | None:
-        """The session goes on under a new value, which is returned, as its person has just proved who they are; None where it
-        has ended.
+    def renew(self, session: Session, cookie: str, now: float) -> str | None:
+        """The session of this cookie goes on under a new value, which is returned, as its person has just proved who they are;
+        None where it has ended. Of two who renew it at once both get the same value.
         """
-        value = secrets.token_urlsafe(32)
-        renewed = replace(session, digest=digest(value), auth_time=now, seen=now)
-        return value if self._store.add_session(renewed, session.digest) else None
+        value = self._successor(cookie)
+        if session.digest != digest(value):
+            renewed = replace(session, digest=digest(value), auth_time=now, seen=now)
+            if not self._store.add_session(renewed, session.digest) and self._store.session(digest(value), now) is None:
+                return None
+        return value
+
+    def find_renewed(self, cookie: str | None, now: float) -> tuple[Session, User] | None:
+        """The living session that the cookie's was renewed to. Who has the old cookie only is nobody: they must prove more."""
+        return self.find(self._successor(cookie), now) if cookie is not None else None
+
+    def _successor(self, cookie: str) -> str:
+        """What follows a cookie's value: only we can tell, and tell it again to a browser that did not wait for our answer."""
+        return self._sealer.mac("renewed session", cookie)
 
     def end(self, cookie: str, now: float) -> Ended | None:
         """End the session behind the cookie's value; None where there was none."""
@@ -89,10 +100,9 @@ class Sessions:
         """End one of the person's own sessions."""
         return self._store.end_session(now, sid=sid, user_id=user.user_id) is not None
 
-    def end_others(self, user: User, sid: str, now: float) -> int:
-        """End all sessions of the person but the one named `sid`; how many there were."""
-        others = [session.sid for session in self.of(user, now) if session.sid != sid]
-        return sum(self.end_named(user, other, now) for other in others)
+    def end_all(self, user: User, now: float, keeping: str | None = None) -> list[Ended]:
+        """End all sessions of the person at once, or all but the one named `keeping`; those that were still living."""
+        return [each for each in self._store.end_sessions_of(user.user_id, now, keeping) if each.session.expires > now]
 
     def form_token(self, cookie: str, purpose: str) -> str:
         """What a form of `purpose` carries: only pages shown to this cookie's browser know it."""

@@ -12,9 +12,11 @@ import webob
 from oauth_gateway import OAuthGateway
 from oauth_gateway.account import SHOWN
 from oauth_gateway.devices import device_of
+from oauth_gateway.errors import StoreUnavailable
 from oauth_gateway.languages import TAGS
 from oauth_gateway.models import Consent, Grant, Session, User, digest, public_id
 from oauth_gateway.sealing import new_number
+from oauth_gateway.store import logins
 from oauth_gateway.testing import Clock, race
 
 from .conftest import PASSWORD, Browser, RecordingApp, World, hidden, make_world, query_of, send
@@ -178,6 +180,30 @@ def test_signing_out_everywhere_else_and_everywhere(world: World) -> None:
     assert here.open(path(world)).status_code == another.open(path(world)).status_code == 303
 
 
+def test_signing_out_everywhere_happens_as_a_whole_or_not_at_all(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A094: the store fails in the middle; nobody is signed out at half of the browsers"""
+    browsers = [signed_in(world) for _ in range(3)]
+    tokens = [world.redeem(world.code(browser=each, scope="openid")).json["access_token"] for each in browsers]
+    made: list[int] = []
+
+    def fails() -> int:
+        made.append(new_number())
+        if len(made) == 2:
+            raise StoreUnavailable("in the middle")
+        return made[-1]
+
+    form = {**hidden(browsers[0].open(path(world))), "everywhere": "yes"}
+    with monkeypatch.context() as patch:
+        patch.setattr(logins, "new_number", fails)
+        assert browsers[0].open(f"{world.prefix}/authorize/logout", form).status_code == 503
+    assert len(made) == 2, "of the jobs that tell the parties"
+    assert [each.open(path(world)).status_code for each in browsers] == [200] * 3
+    assert [world.call(each).status_code for each in tokens] == [200] * 3 and world.gateway.store.next_job() is None
+    assert "You are signed out" in browsers[0].open(f"{world.prefix}/authorize/logout", form).text
+    assert [each.open(path(world)).status_code for each in browsers] == [303] * 3
+    assert [world.call(each).status_code for each in tokens] == [401] * 3
+
+
 def test_a_session_that_is_used_is_noted_once_an_hour(memory_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world = memory_world
     browser, store, notes = signed_in(world), world.gateway.store, []
@@ -276,6 +302,63 @@ def test_of_two_changes_at_once_one_wins_and_the_other_changes_nothing(world: Wo
     assert browsers[1 - won[0]].open(path(world)).status_code == 303, "and is signed out"
 
 
+def filled(world: World, browser: Browser, current: str = PASSWORD) -> dict[str, str]:
+    """The form for the password as it is sent."""
+    form = hidden(browser.open(f"{path(world)}/password"))
+    return {**form, "password": current, "new_password": NEW, "new_password_again": NEW}
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_form_that_is_sent_twice_says_twice_that_the_password_is_changed(world: World, waits: bool) -> None:
+    """A double click: with the cookie that the first answer brought, or with the old one where the browser dropped it"""
+    signed_in(world)
+    browser = signed_in(world)
+    form, before = filled(world, browser), dict(browser.cookies)
+    assert "done=password" in browser.open(f"{path(world)}/password", form).location
+    after = dict(browser.cookies)
+    if not waits:
+        browser.cookies = before
+    second = browser.open(f"{path(world)}/password", form)
+    assert second.status_code == 303 and (waits or browser.cookies == after)
+    assert "Your password is changed" in browser.open(second.location).text
+    assert len(world.gateway.store.sessions()) == 1, "and it is one session"
+    assert world.log_in(world.browser(), password=NEW).status_code == 303
+    for _ in range(9):
+        assert world.log_in(world.browser(), password="guess").status_code == 400, "nobody has been locked out"
+
+
+def test_a_form_that_is_sent_twice_at_once_says_twice_that_the_password_is_changed(world: World) -> None:
+    browser = signed_in(world)
+    form = filled(world, browser)
+    twins = [replace(browser, cookies=dict(browser.cookies)) for _ in range(2)]
+    answers = race(*(lambda twin=twin: twin.open(f"{path(world)}/password", form) for twin in twins))
+    assert ["done=password" in (getattr(answer, "location", None) or "") for answer in answers] == [True, True], answers
+    assert twins[0].cookies == twins[1].cookies != browser.cookies
+    assert "Your password is changed" in twins[1].open(answers[0].location).text
+
+
+def test_the_old_cookie_and_the_old_form_are_worth_nothing_without_the_new_password(world: World) -> None:
+    """A050: who has stolen both gets no new cookie for them"""
+    browser = signed_in(world)
+    thief, form = replace(browser, cookies=dict(browser.cookies)), filled(world, browser)
+    browser.open(f"{path(world)}/password", form)
+    had = dict(thief.cookies)
+    for guess in ("another guess", PASSWORD):
+        tried = {**form, "password": guess, "new_password": guess, "new_password_again": guess}
+        answer = thief.open(f"{path(world)}/password", tried)
+        assert answer.location.endswith("/authorize/login") and thief.cookies == had
+    for _ in range(6):
+        answer = thief.open(
+            f"{path(world)}/password",
+            {**form, "password": "x", "new_password": "another guess", "new_password_again": "another guess"},
+        )
+        assert answer.location.endswith("/authorize/login") and thief.cookies == had and "ann" not in answer.text
+    assert world.log_in(world.browser(), password=NEW).status_code == 429, "guesses count"
+    assert thief.open(f"{path(world)}/password").location.endswith("/authorize/login")
+    foreign = {**form, "csrf": filled(world, browser)["csrf"][::-1]}
+    assert thief.open(f"{path(world)}/password", foreign).status_code == 403
+
+
 def in_the_middle(world: World, monkeypatch: pytest.MonkeyPatch, act: Any) -> None:
     """Have `act()` happen once, after the current password was verified."""
     users, done = world.gateway.server.users, []
@@ -326,16 +409,6 @@ def test_a_login_that_is_verified_while_the_password_changes_does_not_survive(
     monkeypatch.setattr(type(users), "log_in", slow)
     assert late.open(f"{world.prefix}/authorize/login", form).status_code == 403
     assert late.open(path(world)).status_code == 303
-
-
-def test_a_form_that_is_sent_twice_ends_at_the_sign_in_page(world: World) -> None:
-    """The first changed the password and the cookie; a browser that never saw that answer signs in again."""
-    browser = signed_in(world)
-    impatient = replace(browser, cookies=dict(browser.cookies))
-    form = hidden(browser.open(f"{path(world)}/password"))
-    form |= {"password": PASSWORD, "new_password": NEW, "new_password_again": NEW}
-    assert "done=password" in browser.open(f"{path(world)}/password", form).location
-    assert impatient.open(f"{path(world)}/password", form).location.endswith("/authorize/login")
 
 
 def test_a_session_that_ended_in_the_middle_leads_to_the_sign_in_page(world: World) -> None:

@@ -21,6 +21,7 @@ from oauth_gateway.sessions import Sessions
 from .conftest import CHALLENGE, PASSWORD, VERIFIER, send
 
 pytest.importorskip("selenium.webdriver")
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -174,9 +175,31 @@ def test_a_new_password_ends_the_other_browser_and_not_this_one(chromium: Any, s
     until(window, "You are signed in")
 
 
-def fill(window: Any, current: str, new: str) -> None:
+def test_a_double_click_changes_the_password_once_and_says_so(chromium: Any, site: Site) -> None:  # noqa: F811
+    """The browser drops the answer to the first click, and with it the new cookie; or waits for it"""
+    window, current = chromium, PASSWORD
+    window.get(site.account)
+    log_in(window)
+    until(window, "You are signed in")
+    for new in (NEW, PASSWORD):
+        window.get(f"{site.account}/password")
+        write(window, current, new)
+        button = window.find_element(By.CSS_SELECTOR, "button[type=submit]")
+        ActionChains(window).double_click(button).perform()
+        until(window, "Your password is changed")
+        assert len(site.gateway.store.sessions(site.ann.user_id)) == 1
+        window.get(site.account)
+        until(window, "You are signed in")
+        current = new
+
+
+def write(window: Any, current: str, new: str) -> None:
     for name, value in (("password", current), ("new_password", new), ("new_password_again", new)):
         window.find_element(By.NAME, name).send_keys(value)
+
+
+def fill(window: Any, current: str, new: str) -> None:
+    write(window, current, new)
     window.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
 
 

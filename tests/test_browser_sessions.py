@@ -9,7 +9,7 @@ import pytest
 
 from oauth_gateway import ConfigurationError, OAuthGateway
 from oauth_gateway.cli import main
-from oauth_gateway.errors import StoreUnavailable
+from oauth_gateway.errors import OAuthError, StoreUnavailable
 from oauth_gateway.gateway import OAuthGateway as Gateway
 from oauth_gateway.policy import Policy, parse_rule
 from oauth_gateway.settings import gate
@@ -126,6 +126,49 @@ def test_a_form_that_comes_without_a_session_stays_in_its_window(shop: World, an
 def test_an_address_that_is_too_long_to_come_back_to_stays_in_its_window(shop: World) -> None:
     page = shop.browser().open("/shop?q=" + "x" * 3000, **NAVIGATION)
     assert page.status_code == 401 and "in a new window" in page.text
+
+
+# -- who is refused
+
+
+def wants_admin(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    environ["oauth_gateway.require"]("admin")
+    raise AssertionError("nobody has it")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_person_whom_the_app_refuses_meets_a_page_that_says_who_they_are(
+    shop: World, ann: Browser, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """403 insufficient_scope, also as the answer to a form; no error page, and programs get JSON"""
+    monkeypatch.setattr(shop.gateway, "app", wants_admin)
+    page = post(ann, "/shop/admin") if method == "POST" else ann.open("/shop/admin", **NAVIGATION)
+    assert page.status_code == 403 and "insufficient_scope" in page.headers["WWW-Authenticate"]
+    assert "<h1>Not allowed</h1>" in page.text and "Your account does not have the right" in page.text
+    assert "Signed in as <strong><bdi>ann</bdi></strong>" in page.text
+    other = f"https://api.example.com{shop.prefix}/authorize/logout"
+    assert f'href="{other}">Use another account' in page.text and "Sign out?" in ann.open(other).text
+    told = post(ann, "/shop", Accept="application/json")
+    assert told.status_code == 403 and told.json["error"] == "insufficient_scope"
+    told = shop.call(shop.machine_token(), "/shop", "POST", Accept="text/html")
+    assert told.status_code == 403 and told.json["error"] == "insufficient_scope"
+    page = shop.call(shop.machine_token(), "/shop", Accept="text/html")
+    assert "<h1>Not allowed</h1>" in page.text and "The token lacks a scope" in page.text and "Signed in" not in page.text
+
+
+def test_a_person_whom_a_rule_refuses_meets_the_same_page(shop: World, ann: Browser) -> None:
+    page = ann.open("/strong", **NAVIGATION)
+    assert page.status_code == 401 and "<h1>Not allowed</h1>" in page.text and "<bdi>ann</bdi>" in page.text
+    assert "authentication is required" in page.text and "This needs a token" not in page.text
+
+    def never(token: Any, value: str, environ: dict[str, Any]) -> bool:
+        raise OAuthError("access_denied", "Not today.", 403)
+
+    shop.gateway.server.judges["acr"] = never
+    page = ann.open("/weak", **NAVIGATION)
+    assert page.status_code == 403 and "Not today." in page.text and "<bdi>ann</bdi>" in page.text
+    page = ann.open("/shop", **{**NAVIGATION, "Origin": "https://evil.test"})
+    assert page.status_code == 403 and "<h1>Not allowed</h1>" in page.text and "ann" not in page.text, "not the person's fault"
 
 
 # -- what the app sees

@@ -183,6 +183,7 @@ def test_a_person_signs_in_again_where_a_page_wants_a_recent_login(chromium: Any
     assert window.current_url == f"{site.base}/pay?x=1"
     window.get(f"{site.base}/odd")
     until(window, "authentication is required")
+    until(window, "Not allowed")
     assert window.current_url == f"{site.base}/odd", "no way leads there, so nobody is sent around"
 
 
@@ -206,11 +207,16 @@ def test_other_sites_read_send_and_frame_nothing(chromium: Any, site: Site, who:
     until(window, "Welcome to the shop, ann")
 
 
-def until_answered(window: Any, site: Site) -> None:
+def arrive(window: Any, address: str) -> None:
     for _ in range(100):
-        if window.current_url.startswith(site.base):
-            break
+        if window.current_url.startswith(address):
+            return
         threading.Event().wait(0.05)
+    raise AssertionError(f"{window.current_url} and not {address}")
+
+
+def until_answered(window: Any, site: Site) -> None:
+    arrive(window, site.base)
     assert "access_denied" in window.page_source or "unauthorized" in window.page_source, window.page_source
 
 
@@ -279,7 +285,11 @@ def test_the_pages_on_these_roads_are_accessible(chromium: Any, site: Site, tag:
     looked_at("sign-in-again")
     window.get(f"{site.base}/authorize/login?next=/shop/")
     looked_at("go-on")
+    window.get(f"{site.base}/odd")
+    looked_at("denied")
     window.find_element(By.CSS_SELECTOR, "main a").click()
+    arrive(window, f"{site.base}/authorize/logout")
+    window.get(f"{site.base}/shop/")
     until(window, "Welcome to the shop, ann")
     end_everywhere(site)
     window.find_element(By.TAG_NAME, "button").click()

@@ -68,9 +68,12 @@ def walk_elsewhere(clock: Any, **settings: Any) -> None:
     browser = world.browser()
     browser.open(world.authorize_url())
     browser.open("/authorize/logout")
-    kept = make_world("sqlite://", clock, routes=["* /** session"], **settings)
+    kept = make_world("sqlite://", clock, routes=["* /strong session acr=urn:two", "* /** session"], **settings)
     navigation = {"Accept": "text/html", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
-    kept.browser().open("/form", {"a": "b"}, **navigation)
+    browser = kept.browser()
+    browser.open("/form", {"a": "b"}, **navigation)
+    kept.log_in(browser)
+    browser.open("/strong", **navigation)
 
 
 def test_templates_are_given_what_is_documented_and_nothing_else(

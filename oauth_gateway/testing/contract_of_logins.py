@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..models import Grant, Party, Session, digest, public_id
+from ..models import Grant, Party, Session, User, digest, public_id
 from ..sealing import new_number
 from ..store import NewToken, Outcome, Store
 from .parts import StoreTest, expect
@@ -109,6 +109,24 @@ class LoginContract(StoreTest):
         wanted = [{"client": party.client, "subject": "subject", "sid": "sid"} for party in parties]
         expect(sorted(map(str, (dict(job.payload) for job in jobs))) == sorted(map(str, wanted)), "a job for each party")
 
+    def test_all_sessions_of_a_person_end_at_once_with_what_they_carry(self) -> None:
+        store = self.store()
+        ann, bob = self.a_user(store), self.a_user(store)
+        mine = [self.a_session(store, ann.user_id, f"a{number}") for number in range(3)]
+        his = self.a_session(store, bob.user_id, "b")
+        granted = [self.granted_in(store, each, "openid") for each in (*mine, his)]
+        head, epoch = store.changes(-1).head, store.epoch()
+        ended = sorted(store.end_sessions_of(ann.user_id, NOW, "a1"), key=lambda each: each.session.sid)
+        expect([each.session for each in ended] == [mine[0], mine[2]], "all but that one")
+        told = [(Party(granted[number][0].client, "subject"),) for number in (0, 2)]
+        expect([each.parties for each in ended] == told, "and whom each had told")
+        expect([self.found(store, token) for _, token in granted] == [False, True, False, True], "with their grants")
+        known = {("session", "a0"), ("session", "a2"), *(("grant", public_id(granted[each][0].id)) for each in (0, 2))}
+        expect(set(store.changes(head).entries) == known and store.epoch() != epoch, "in the feed")
+        expect(len(store.take_jobs(NOW, NOW + 60)) == 2, "a job for each party")
+        expect([each.session for each in store.end_sessions_of(ann.user_id, NOW)] == [mine[1]], "or all")
+        expect(not store.end_sessions_of(ann.user_id, NOW) and list(store.sessions()) == [his], "and nobody else's")
+
     def test_nothing_is_granted_in_a_session_that_has_ended(self) -> None:
         store = self.store()
         user = self.a_user(store)
@@ -139,6 +157,26 @@ class LoginContract(StoreTest):
             expect(not self.found(store, token), "alive after its session")
             told = getattr(ended, "parties", None)
             expect(told == ((Party(client.number, "s"),) if outcome is Outcome.WON else ()), f"{outcome}, told {told}")
+
+    def test_a_login_and_a_new_password_at_once_leave_no_session_of_the_old_password(self) -> None:
+        """A login looks at the person again once its session is there: it must see what a revocation before it has changed."""
+        store = self.store()
+        user = self.a_user(store)
+        for number in range(10):
+            session = Session(digest(f"c{number}"), f"s{number}", user.user_id, NOW, NOW, NOW + 60)
+            changed = replace(user, password=f"p{number}")
+
+            def log_in(session: Session = session) -> str | None:
+                store.add_session(session)
+                found = store.user(session.user_id)
+                return found.password if found else None
+
+            def change(changed: User = changed) -> bool:
+                return store.update_user(changed, NOW, revoke=True)
+
+            seen, done = race(log_in, change)
+            expect(done is True, f"{done}")
+            expect(store.session(session.digest, NOW) is None or seen == changed.password, f"lives, and its login saw {seen}")
 
     def test_a_person_s_sessions_end_with_the_password_and_with_the_person(self) -> None:
         store = self.store()
