@@ -17,7 +17,7 @@ from time import monotonic
 from typing import TypeVar
 
 from .errors import StoreUnavailable
-from .foreign import ForeignTokens
+from .foreign import Believed, BelievedTokens, ForeignTokens
 from .forks import reset_in_children
 from .models import StoredToken, Token, digest
 from .refused import Refused
@@ -76,6 +76,7 @@ class Tokens:
         self._asking = False
         self._remembered = Remembered(self._size)
         self._hits = self._remembered.hits  # read without the lock
+        self._believed = BelievedTokens(self._size)
         self._refused = Refused()
         self._alike: dict[object, object] = {}
         self._applied: bytes | None = None
@@ -90,11 +91,23 @@ class Tokens:
         Raises StoreUnavailable where that cannot be said.
         """
         if now >= self._watch_due or monotonic() >= self._watch_by or self._epoch() != self._applied:
+            if self._foreign.issuers and (token := self.of_others(header, now)) is not None:
+                return token
             self._follow(now)
         token = self._hits.get(header)
         if token is not None and token.expires_at > now:
             return token
+        others = self._believed.hits
+        if header in others and (known := others.get(header)) is not None and known.until > now:
+            return known.token
         return self._load(header, now)
+
+    def of_others(self, header: str, now: float) -> Token | None:
+        """The living token in `header` where another issuer's, which needs no store; None where only the store can say."""
+        known = self._believed.hits.get(header)
+        if known is not None and known.until > now:
+            return known.token
+        return None if self._sealer.foreign else self._from_elsewhere(header, header[7:].lstrip(" "), now)
 
     def of_session(self, cookie: str, scope: str, now: float) -> Token | None:
         """The living login session behind a cookie's value, or None: as a token of no client, with the words of `scope`, which
@@ -113,7 +126,8 @@ class Tokens:
     def could_be_ours(self, header: str) -> bool:
         """Whether the credential is well-formed with a true checksum; garbage is refused without any store."""
         text = header[7:].lstrip(" ")
-        return self._foreign.may_be(text) or self._sealer.recognise(text) is not None
+        ours = self._sealer.foreign or not self._foreign.names_theirs(text)
+        return ours and self._sealer.recognise(text) is not None
 
     def _follow(self, now: float) -> None:
         """Apply what was revoked since; now and then also look whether the database is still the same."""
@@ -205,10 +219,9 @@ class Tokens:
         found = self._foreign.find(text, now)
         if found is None:
             return None
-        token = replace(found, scopes=self._shared(self._effective(found.scopes)))
-        if token.expires_at > now:
-            with self._lock:
-                self._remembered.add(header, token, [("token", token.id)])
+        token = replace(found.token, scopes=self._shared(self._effective(found.token.scopes)))
+        if found.until > now:
+            self._believed.add(header, Believed(token, found.until))
         return token
 
     def _load_session(self, cookie: str, key: str, scope: str, now: float) -> Token | None:

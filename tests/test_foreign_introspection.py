@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from oauth_gateway import jose
-from oauth_gateway.errors import ConfigurationError, StoreUnavailable
+from oauth_gateway.errors import ConfigurationError
 from oauth_gateway.foreign import breaker, introspection
 from oauth_gateway.testing import Clock
 
@@ -276,14 +276,3 @@ def test_no_secret_and_no_token_is_told(other: Issuer, clock: Clock, caplog: pyt
     assert call(gateway, TEXT).status_code == 401
     assert SECRET not in caplog.text + repr(gateway.settings) and TEXT not in caplog.text
     assert "it is for another audience: 'https://other.example'" in caplog.text
-
-
-def test_where_own_tokens_cannot_be_found_foreign_ones_get_503_too(other: Issuer, clock: Clock) -> None:
-    def away() -> Any:
-        raise StoreUnavailable("away")
-
-    other.describe(clock, TEXT)
-    world = make_world("sqlite://", clock, trusted_issuers=[asking(other)])
-    clock.advance(2)
-    world.gateway.store.watch = away  # type: ignore[method-assign]
-    assert world.call(TEXT).status_code == 503 and world.call("!").status_code in (400, 401)
