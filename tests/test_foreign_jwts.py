@@ -47,7 +47,8 @@ def test_a_good_token_reaches_the_app_and_makes_nobody_a_user(other: Issuer, clo
     assert (token.issuer, token.audience, token.scopes) == (other.name, AUDIENCE, {"read"})
     assert (token.auth_time, token.acr, token.amr, token.grant_id) == (5.0, "2", ("pwd",), None)
     assert token.claims["email"] == "ann@example.com" and "HTTP_AUTHORIZATION" not in app.environ
-    assert token.issued_at == clock() and token.expires_at == clock() + 300
+    assert token.issued_at == clock() and token.expires_at == clock() + 600 == token.claims["exp"]
+    assert token.get_expires_in() == 600 and not token.is_expired()
 
 
 def test_a_claim_and_a_prefix_make_a_person(other: Issuer, clock: Clock) -> None:

@@ -18,7 +18,7 @@ from ..sealing import PREFIX
 from ..trusted_issuers import TrustedIssuer
 from .believed import Believed
 from .introspection import PATIENCE, Introspection, check_answer
-from .judging import check_claims, check_header, check_kind
+from .judging import SKEW, check_claims, check_header, check_kind
 from .jwks import IssuerKeys
 from .mapping import token_of
 from .metadata import IssuerMetadata
@@ -57,8 +57,8 @@ class Issuer:
             check_header(header, self.entry.shape)
             check_kind(claims, self.entry.shape)
             expires = check_claims(claims, self.entry, self._audience, now)
-            until = min(expires, now + BELIEVED_SECONDS)
-            return Believed(token_of(text, claims, self.entry, self._audience, until), until)
+            token = token_of(text, claims, self.entry, self._audience, expires)
+            return Believed(token, min(expires + SKEW, now + BELIEVED_SECONDS))
         except JoseRefused as error:
             log.log(level, "a token of %s is not accepted: %s", self.entry.issuer, error)
             return None
@@ -74,8 +74,8 @@ class Issuer:
         try:
             check_answer(claims, self.entry)
             expires = check_claims({"exp": int(believed), **claims}, self.entry, self._audience, now, described=True)
-            until = min(expires, believed)
-            return Believed(token_of(text, claims, self.entry, self._audience, until), until)
+            token = token_of(text, claims, self.entry, self._audience, expires)
+            return Believed(token, min(expires + SKEW, believed))
         except JoseRefused as error:
             self._introspection.bury(text, now)
             log.info("a token of %s is not accepted: %s", self.entry.issuer, error)

@@ -22,7 +22,7 @@ Claims = Mapping[str, Any]
 
 
 def token_of(text: str, claims: Claims, entry: TrustedIssuer, audience: str, expires: float) -> Token:
-    """The token for the app, good until `expires`; raises JoseRefused where its person's name cannot be used."""
+    """The token for the app, which ends at `expires`; raises JoseRefused where its person's name cannot be used."""
     prefix = entry.prefix or ""
     client, subject = client_of(claims, entry), str(claims.get("sub", ""))
     alone = entry.shape.acts_alone(claims)
