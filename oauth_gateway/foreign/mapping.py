@@ -18,6 +18,10 @@ from .judging import client_of
 
 LONGEST_NAME = 255  # characters
 MOST_SCOPES = 500
+MOST_ALIKE = 4096  # texts of which tokens share one; beyond that the sharing starts anew
+# claims that have the same few values in many tokens
+_ALIKE = frozenset("iss aud azp appid client_id scope scp typ token_type token_use tid acr ver".split())  # noqa: SIM905
+_alike: dict[str, str] = {}
 Claims = Mapping[str, Any]
 
 
@@ -44,8 +48,25 @@ def token_of(text: str, claims: Claims, entry: TrustedIssuer, audience: str, exp
         auth_time=authenticated,
         acr=acr if isinstance(acr, str) else None,
         amr=tuple(item for item in amr if isinstance(item, str)) if isinstance(amr, list) else (),
-        claims=dict(claims),
+        claims=_lean(claims),
     )
+
+
+def _lean(value: Any, alike: bool = False) -> Any:
+    """A copy in which names, items of lists and what else is alike in many tokens is one text for them all: a process may
+    remember a hundred thousand, and half of what a token's claims take is that.
+    """
+    if isinstance(value, Mapping):
+        return {_shared(name): _lean(item, name in _ALIKE) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_lean(item, True) for item in value]
+    return _shared(value) if alike and isinstance(value, str) else value
+
+
+def _shared(text: str) -> str:
+    if len(_alike) >= MOST_ALIKE:
+        _alike.clear()
+    return _alike.setdefault(text, text)
 
 
 def _username(claims: Claims, entry: TrustedIssuer) -> str | None:
