@@ -1,6 +1,7 @@
 """CORS for the scripts of public clients (Fetch standard section 3.2): by registered origin, and never with cookies.
 
-The authorization endpoint has none (RFC 9700 section 2.6); the well-known documents are readable from everywhere.
+The authorization endpoint has none (RFC 9700 section 2.6); the well-known documents are readable from everywhere, and so are
+the refusals of a gate without a server: nobody registers there, and they say what these documents say.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ log = logging.getLogger("oauth_gateway")
 
 
 class Cors:
-    """Says which origins' scripts may read an answer."""
+    """Says which origins' scripts may read an answer: with `everywhere` all."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, everywhere: bool = False) -> None:
         self._store = store
+        self._everywhere = everywhere
 
     def headers(self, environ: Environ, client: Client | None = None) -> list[tuple[str, str]]:
         """What an answer carries besides `Vary: Origin`: nothing for callers that are no scripts of registered clients.
@@ -28,10 +30,10 @@ class Cors:
         With `client` its own origins count, else those of every public client.
         """
         origin = environ.get("HTTP_ORIGIN")
-        if origin is None or not self._is_registered(origin, client):
+        if origin is None or not (self._everywhere or self._is_registered(origin, client)):
             return []
         return [
-            ("Access-Control-Allow-Origin", origin),
+            ("Access-Control-Allow-Origin", "*" if self._everywhere else origin),
             ("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After"),
         ]
 

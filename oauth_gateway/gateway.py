@@ -67,7 +67,7 @@ class OAuthGateway:
         self.settings = settings
         tokens = self._open(app, settings) if settings.server else self._open_gate(app, settings)
         self._check_routes()
-        self._cors = Cors(self.store)
+        self._cors = Cors(self.store, everywhere=not settings.server)
         served = "metadata" in settings.features or not settings.server
         self._refusals = Refusals(settings, self.server.pages, self.events, self._cors, metadata=served)
         self.guard = Guard(settings, tokens, self._refusals, BrowserSessions(settings, tokens, self.server.judges))

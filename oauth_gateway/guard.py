@@ -173,9 +173,9 @@ class Guard:
         try:
             token = self._tokens.find(header, clock.now())
         except StoreUnavailable:
-            if self._tokens.could_be_ours(header):
+            token = self._tokens.of_others(header, clock.now())
+            if token is None and self._tokens.could_be_ours(header):
                 raise
-            token = None
         if token is None:
             if not _CREDENTIAL.match(header[7:].strip(" ")):
                 raise OAuthError("invalid_request", Sentence("The Authorization header is malformed."))

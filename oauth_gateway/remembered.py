@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Hashable, Sequence
+from typing import Any, TypeVar
 
 from .models import Token
 
 LINKS = 6  # a token, at most: itself, its client, grant, person, session and key
 MOST_CHAINS = 1 << 20
+MOST_ALIKE = 4096  # different values of which tokens share one; beyond that the sharing starts anew
 _FREE = -(1 << 31)  # a link in no chain
 _MORE_AFTER = [-1] * 256 * LINKS  # the links of as many places as are made at once
 _MORE_BEFORE = [_FREE] * 256 * LINKS
+
+Value = TypeVar("Value")
 
 
 class Remembered:
@@ -99,3 +103,24 @@ class Remembered:
         if after >= 0:
             self._before[after] = before
         self._before[link] = _FREE
+
+
+class Alike:
+    """What is alike in many tokens, such as their scopes, as one value that they share."""
+
+    def __init__(self) -> None:
+        self._firsts: dict[Any, Any] = {}
+
+    def one(self, value: Value) -> Value:
+        """The first that came of all that are equal to `value`."""
+        found: Value = self.room().setdefault(value, value)
+        return found
+
+    def room(self) -> dict[Any, Any]:
+        """The values, each under itself, begun anew where they have become too many."""
+        if len(self._firsts) >= MOST_ALIKE:
+            self._firsts.clear()
+        return self._firsts
+
+    def clear(self) -> None:
+        self._firsts.clear()

@@ -14,22 +14,19 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic
-from typing import Any, TypeVar
 
 from .errors import StoreUnavailable
-from .foreign import ForeignTokens
+from .foreign import Believed, BelievedTokens, ForeignTokens
 from .forks import reset_in_children
 from .models import StoredToken, Token, digest
 from .refused import Refused
-from .remembered import Remembered
+from .remembered import Alike, Remembered
 from .sealing import Credential, Sealer, is_older
 from .store import UNTOLD, Store
 
 log = logging.getLogger("oauth_gateway")
 WATCH_SECONDS = 1.0
 SETTLED = 300.0  # seconds after which no transaction that stores a token can still be under way, whoever's clock is wrong
-MOST_ALIKE = 4096  # different values of which tokens share one; beyond that the sharing starts anew
-Value = TypeVar("Value")
 
 
 class Tokens:
@@ -76,8 +73,9 @@ class Tokens:
         self._asking = False
         self._remembered = Remembered(self._size)
         self._hits = self._remembered.hits  # read without the lock
+        self._believed = BelievedTokens(self._size)
         self._refused = Refused()
-        self._alike: dict[Any, Any] = {}
+        self._alike = Alike()
         self._applied: bytes | None = None
         self._position = -1
         self._watch_due = self._watch_by = 0.0
@@ -90,11 +88,23 @@ class Tokens:
         Raises StoreUnavailable where that cannot be said.
         """
         if now >= self._watch_due or monotonic() >= self._watch_by or self._epoch() != self._applied:
+            if self._foreign.issuers and (token := self.of_others(header, now)) is not None:
+                return token
             self._follow(now)
         token = self._hits.get(header)
         if token is not None and token.expires_at > now:
             return token
+        others = self._believed.hits.get(header)
+        if others is not None and others.until > now:
+            return others.token
         return self._load(header, now)
+
+    def of_others(self, header: str, now: float) -> Token | None:
+        """The living token in `header` where another issuer's, which needs no store; None where only the store can say."""
+        known = self._believed.hits.get(header)
+        if known is not None and known.until > now:
+            return known.token
+        return None if self._sealer.foreign else self._from_elsewhere(header, header[7:].lstrip(" "), now)
 
     def of_session(self, cookie: str, scope: str, now: float) -> Token | None:
         """The living login session behind a cookie's value, or None: as a token of no client, with the words of `scope`, which
@@ -113,7 +123,8 @@ class Tokens:
     def could_be_ours(self, header: str) -> bool:
         """Whether the credential is well-formed with a true checksum; garbage is refused without any store."""
         text = header[7:].lstrip(" ")
-        return self._foreign.may_be(text) or self._sealer.recognise(text) is not None
+        ours = self._sealer.foreign or not self._foreign.names_theirs(text)
+        return ours and self._sealer.recognise(text) is not None
 
     def _follow(self, now: float) -> None:
         """Apply what was revoked since; now and then also look whether the database is still the same."""
@@ -205,10 +216,9 @@ class Tokens:
         found = self._foreign.find(text, now)
         if found is None:
             return None
-        token = replace(found, scopes=self._shared(self._effective(found.scopes)))
-        if token.expires_at > now:
-            with self._lock:
-                self._remembered.add(header, token, [("token", token.id)])
+        token = replace(found.token, scopes=self._alike.one(self._effective(found.token.scopes)))
+        if found.until > now:
+            self._believed.add(header, Believed(token, found.until))
         return token
 
     def _load_session(self, cookie: str, key: str, scope: str, now: float) -> Token | None:
@@ -223,7 +233,7 @@ class Tokens:
             user_id=user.user_id,
             username=user.username,
             subject=user.user_id,
-            scopes=self._shared(self._effective(frozenset(scope.split()))),
+            scopes=self._alike.one(self._effective(frozenset(scope.split()))),
             audience=self._audience,
             issuer=self._issuer,
             grant_id=None,
@@ -231,8 +241,8 @@ class Tokens:
             expires_at=session.expires,
             kind="session",
             auth_time=session.auth_time,
-            acr=self._shared(session.acr),
-            amr=self._shared(session.amr),
+            acr=self._alike.one(session.acr),
+            amr=self._alike.one(session.amr),
         )
         with self._lock:
             expired = self._hits.get(key)
@@ -244,7 +254,7 @@ class Tokens:
 
     def _for_the_app(self, stored: StoredToken) -> Token:
         """What the app may see of it, with its scopes in effect. What is alike in many tokens they share."""
-        alike = self._room().setdefault
+        alike = self._alike.room().setdefault
         subject = stored.subject
         scopes = self._effective(stored.scopes)
         return Token(  # without the names: with them it takes half as long again
@@ -265,17 +275,6 @@ class Tokens:
             alike(stored.amr, stored.amr),
             stored.claims,
         )
-
-    def _shared(self, value: Value) -> Value:
-        """The first that came of all that are equal to `value`."""
-        found: Value = self._room().setdefault(value, value)
-        return found
-
-    def _room(self) -> dict[Any, Any]:
-        """What is alike, begun anew where it has become too much."""
-        if len(self._alike) >= MOST_ALIKE:
-            self._alike.clear()
-        return self._alike
 
 
 def _subjects(token: StoredToken, kid: str | None) -> list[tuple[str, str]]:

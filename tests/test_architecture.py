@@ -96,6 +96,7 @@ SAME_FLOOR = {
     ("jwk_set", "discovery"),
     ("features", "backchannel_logout"),
     ("features", "codes"),
+    ("foreign", "remembered"),
     ("features", "discovery"),
     ("features", "userinfo"),
     ("pages", "exchange"),

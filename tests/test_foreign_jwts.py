@@ -47,7 +47,8 @@ def test_a_good_token_reaches_the_app_and_makes_nobody_a_user(other: Issuer, clo
     assert (token.issuer, token.audience, token.scopes) == (other.name, AUDIENCE, {"read"})
     assert (token.auth_time, token.acr, token.amr, token.grant_id) == (5.0, "2", ("pwd",), None)
     assert token.claims["email"] == "ann@example.com" and "HTTP_AUTHORIZATION" not in app.environ
-    assert token.issued_at == clock() and token.expires_at == clock() + 300
+    assert token.issued_at == clock() and token.expires_at == clock() + 600 == token.claims["exp"]
+    assert token.get_expires_in() == 600 and not token.is_expired()
 
 
 def test_a_claim_and_a_prefix_make_a_person(other: Issuer, clock: Clock) -> None:
@@ -249,7 +250,7 @@ def test_two_issuers_with_one_kid_keep_their_keys_apart(other: Issuer, clock: Cl
         assert app.environ["oauth_gateway.token"].issuer == second.name
         assert call(gateway, other.token(clock, iss=second.name)).status_code == 401
         assert call(gateway, second.token(clock, iss=other.name)).status_code == 401
-        ids = {gateway.guard._tokens._hits[header].id for header in gateway.guard._tokens._hits}
+        ids = {known.token.id for known in gateway.guard._tokens._believed.hits.values()}
         assert len(ids) == 2
 
 

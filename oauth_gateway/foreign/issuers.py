@@ -14,11 +14,11 @@ from typing import Any
 from .. import jose
 from ..fetch import Fetcher
 from ..jose import JoseRefused
-from ..models import Token
 from ..sealing import PREFIX
 from ..trusted_issuers import TrustedIssuer
+from .believed import Believed
 from .introspection import PATIENCE, Introspection, check_answer
-from .judging import check_claims, check_header, check_kind
+from .judging import SKEW, check_claims, check_header, check_kind
 from .jwks import IssuerKeys
 from .mapping import token_of
 from .metadata import IssuerMetadata
@@ -42,7 +42,7 @@ class Issuer:
         self._keys = IssuerKeys(entry, documents, metadata) if "jwt" in entry.tokens else None
         self._introspection = Introspection(entry, questions, metadata) if "opaque" in entry.tokens else None
 
-    def judge_jwt(self, text: str, header: dict[str, Any], claims: dict[str, Any], now: float) -> Token | None:
+    def judge_jwt(self, text: str, header: dict[str, Any], claims: dict[str, Any], now: float) -> Believed | None:
         """The token, or None where it is not good; the log says why, loudly only of what the issuer really signed."""
         if self._keys is None:
             return self.judge_opaque(text, now)
@@ -57,12 +57,13 @@ class Issuer:
             check_header(header, self.entry.shape)
             check_kind(claims, self.entry.shape)
             expires = check_claims(claims, self.entry, self._audience, now)
-            return token_of(text, claims, self.entry, self._audience, min(expires, now + BELIEVED_SECONDS))
+            token = token_of(text, claims, self.entry, self._audience, expires)
+            return Believed(token, min(expires + SKEW, now + BELIEVED_SECONDS))
         except JoseRefused as error:
             log.log(level, "a token of %s is not accepted: %s", self.entry.issuer, error)
             return None
 
-    def judge_opaque(self, text: str, now: float) -> Token | None:
+    def judge_opaque(self, text: str, now: float) -> Believed | None:
         """The token as the issuer describes it, believed for `introspection_cache` at most."""
         if self._introspection is None:
             return None
@@ -73,7 +74,8 @@ class Issuer:
         try:
             check_answer(claims, self.entry)
             expires = check_claims({"exp": int(believed), **claims}, self.entry, self._audience, now, described=True)
-            return token_of(text, claims, self.entry, self._audience, min(expires, believed))
+            token = token_of(text, claims, self.entry, self._audience, expires)
+            return Believed(token, min(expires + SKEW, believed))
         except JoseRefused as error:
             self._introspection.bury(text, now)
             log.info("a token of %s is not accepted: %s", self.entry.issuer, error)
@@ -103,7 +105,7 @@ class ForeignTokens:
         asked = [issuer for issuer in self.issuers if "opaque" in issuer.entry.tokens]
         self._asked = [(issuer.entry.token_prefix, issuer) for issuer in asked]
 
-    def find(self, text: str, now: float) -> Token | None:
+    def find(self, text: str, now: float) -> Believed | None:
         """The living token whose text this is, or None; raises IssuerUnavailable where its issuer cannot be asked."""
         if not self.issuers or not self.may_be(text):
             return None
@@ -114,7 +116,7 @@ class ForeignTokens:
                 return issuer.judge_opaque(text, now)
         return None
 
-    def _find_jwt(self, text: str, now: float) -> Token | None:
+    def _find_jwt(self, text: str, now: float) -> Believed | None:
         refused, until = self._refused
         if text == refused and now < until:
             return None
@@ -122,12 +124,22 @@ class ForeignTokens:
             header, claims = jose.peek(text)
         except JoseRefused:
             return None
-        name = claims.get("iss")
-        issuer = self._by_name.get(name) if isinstance(name, str) else None
-        token = issuer.judge_jwt(text, header, claims, now) if issuer is not None else None
-        if token is None:
+        issuer = self._named_in(claims)
+        found = issuer.judge_jwt(text, header, claims, now) if issuer is not None else None
+        if found is None:
             self._refused = text, now + REFUSED_SECONDS
-        return token
+        return found
+
+    def _named_in(self, claims: dict[str, Any]) -> Issuer | None:
+        name = claims.get("iss")
+        return self._by_name.get(name) if isinstance(name, str) else None
+
+    def names_theirs(self, text: str) -> bool:
+        """Whether it is a JWT that names a trusted issuer, good or not, so that it is not ours."""
+        try:
+            return self.may_be(text) and text.startswith("eyJ") and self._named_in(jose.peek(text)[1]) is not None
+        except JoseRefused:
+            return False
 
     def may_be(self, text: str) -> bool:
         """Whether it could be a token of a trusted issuer, as far as its beginning tells."""

@@ -39,7 +39,7 @@ def check_kind(claims: Claims, profile: Profile) -> None:
 
 
 def check_claims(claims: Claims, entry: TrustedIssuer, own_audience: str, now: float, *, described: bool = False) -> float:
-    """The time at which the token ends, with SKEW; raises JoseRefused where it is for others, not yet or no longer good.
+    """The time at which the token ends, without SKEW; raises JoseRefused where it is for others, not yet or no longer good.
 
     `described` are claims of an introspection answer, whose `aud` is optional.
     """
@@ -61,7 +61,7 @@ def check_claims(claims: Claims, entry: TrustedIssuer, own_audience: str, now: f
     for name in ("nbf", "iat"):
         if (date_of(claims, name) or 0) > now + SKEW:
             raise JoseRefused(f"its {name} is in the future")
-    return expires + SKEW
+    return expires
 
 
 def client_of(claims: Claims, entry: TrustedIssuer) -> str:

@@ -12,17 +12,21 @@ from typing import Any
 
 from ..jose import JoseRefused, date_of
 from ..models import Token
+from ..remembered import Alike
 from ..trusted_issuers import TrustedIssuer
 from ..values import SCOPE
 from .judging import client_of
 
 LONGEST_NAME = 255  # characters
 MOST_SCOPES = 500
+# claims that have the same few values in many tokens
+_ALIKE = frozenset("iss aud azp appid client_id scope scp typ token_type token_use tid acr ver".split())  # noqa: SIM905
+_alike = Alike()
 Claims = Mapping[str, Any]
 
 
 def token_of(text: str, claims: Claims, entry: TrustedIssuer, audience: str, expires: float) -> Token:
-    """The token for the app, good until `expires`; raises JoseRefused where its person's name cannot be used."""
+    """The token for the app, which ends at `expires`; raises JoseRefused where its person's name cannot be used."""
     prefix = entry.prefix or ""
     client, subject = client_of(claims, entry), str(claims.get("sub", ""))
     alone = entry.shape.acts_alone(claims)
@@ -44,8 +48,19 @@ def token_of(text: str, claims: Claims, entry: TrustedIssuer, audience: str, exp
         auth_time=authenticated,
         acr=acr if isinstance(acr, str) else None,
         amr=tuple(item for item in amr if isinstance(item, str)) if isinstance(amr, list) else (),
-        claims=dict(claims),
+        claims=_lean(claims),
     )
+
+
+def _lean(value: Any, alike: bool = False) -> Any:
+    """A copy in which names, items of lists and what else is alike in many tokens is one text for them all: a process may
+    remember a hundred thousand, and half of what a token's claims take is that.
+    """
+    if isinstance(value, Mapping):
+        return {_alike.one(name): _lean(item, name in _ALIKE) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_lean(item, True) for item in value]
+    return _alike.one(value) if alike and isinstance(value, str) else value
 
 
 def _username(claims: Claims, entry: TrustedIssuer) -> str | None:

@@ -39,7 +39,7 @@ class IssuerMetadata:
         failures = []
         for url in locations(self._entry):
             try:
-                address = self._documents.get(url, now).get(name)
+                address = self._documents.refreshed(url, now).get(name)
             except FetchError as error:
                 failures.append(str(error))
                 continue
