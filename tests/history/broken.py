@@ -10,7 +10,6 @@ from sqlalchemy import text
 
 from oauth_gateway.features.introspection import IntrospectionEndpoint
 from oauth_gateway.store.grants import Grants
-from oauth_gateway.store.sqlite import Database
 from oauth_gateway.tokens import Tokens
 
 
@@ -21,9 +20,14 @@ def forget_revocations() -> None:
 
 
 def revoke_late() -> None:
-    """Revocations are stored, and the other workers are not told."""
-    Database.announce = lambda self, connection: None  # type: ignore[method-assign]
-    Database.new_epoch = lambda self: None  # type: ignore[method-assign]
+    """Revocations are stored, and the gates are not told: they look once a second."""
+    look = Tokens._look
+
+    def deaf(self: Tokens, now: float) -> None:
+        look(self, now)
+        self._epoch = lambda: self._applied  # type: ignore[assignment, return-value]
+
+    Tokens._look = deaf  # type: ignore[method-assign]
 
 
 def never_look() -> None:
