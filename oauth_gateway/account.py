@@ -121,7 +121,7 @@ class Account:
             self._revoke_access(exchange, user, _number(form["client"]) or 0)
             return self._back(exchange, "access", exchange.query().get("after", ""))
         if form.get("sessions") == "others":
-            self.login.end_others(exchange, session, user)
+            self.login.end_all(exchange, session, user, keeping=session.sid)
             return self._back(exchange, "others")
         sid = form.get("session", "")
         if not sid:

@@ -181,11 +181,16 @@ class Login:
         except OAuthError:
             return None  # /authorize will say so after the login
 
-    def end_others(self, exchange: Exchange, session: Session, user: User) -> None:
-        """Sign the person out everywhere but at this browser."""
-        for _ in range(self.sessions.end_others(user, session.sid, clock.now())):
-            self.server.events.emit("session.ended", user_id=user.user_id, address=exchange.address)
+    def end_all(self, exchange: Exchange, session: Session, user: User, *, keeping: str | None = None) -> Ended | None:
+        """Sign the person out everywhere, or everywhere but in the session named `keeping`; what ended at this browser."""
+        here = None
+        for ended in self.sessions.end_all(user, clock.now(), keeping):
+            if ended.session.sid == session.sid:
+                here = ended
+            else:
+                self.server.events.emit("session.ended", user_id=user.user_id, address=exchange.address)
         self.server.jobs.hint()
+        return here
 
     def past_parties(self, exchange: Exchange, ended: Ended | None, answer: Answer, last: str = "") -> Answer:
         """The answer, or a page that tells the relying parties of a session that has ended, within the browser, and goes on

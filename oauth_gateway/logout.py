@@ -120,14 +120,14 @@ class Logout:
         if not self.login.sessions.form_is_ours(self.login.cookie(exchange), "logout", form["csrf"]):
             raise wrong_form(exchange.url(PATH))
         wanted = self._wanted(exchange, params.parse(form.get("request", "")))
-        signed_in = self.login.signed_in(exchange)
-        if signed_in is not None and "everywhere" in form:
-            self.login.end_others(exchange, *signed_in)
-        return self._end(exchange, wanted, form.get("next", ""))
+        return self._end(exchange, wanted, form.get("next", ""), everywhere="everywhere" in form)
 
-    def _end(self, exchange: Exchange, wanted: Wanted, following: str = "") -> Answer:
+    def _end(self, exchange: Exchange, wanted: Wanted, following: str = "", *, everywhere: bool = False) -> Answer:
         signed_in = self.login.signed_in(exchange)
-        ended = self.login.sessions.end(self.login.cookie(exchange) or "", clock.now())
+        if signed_in is not None and everywhere:
+            ended = self.login.end_all(exchange, *signed_in)
+        else:
+            ended = self.login.sessions.end(self.login.cookie(exchange) or "", clock.now())
         if signed_in is not None:
             client_id = wanted.client.client_id if wanted.client else None
             known = {"user_id": signed_in[1].user_id, "client_id": client_id, "address": exchange.address}

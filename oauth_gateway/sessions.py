@@ -100,10 +100,9 @@ class Sessions:
         """End one of the person's own sessions."""
         return self._store.end_session(now, sid=sid, user_id=user.user_id) is not None
 
-    def end_others(self, user: User, sid: str, now: float) -> int:
-        """End all sessions of the person but the one named `sid`; how many there were."""
-        others = [session.sid for session in self.of(user, now) if session.sid != sid]
-        return sum(self.end_named(user, other, now) for other in others)
+    def end_all(self, user: User, now: float, keeping: str | None = None) -> list[Ended]:
+        """End all sessions of the person at once, or all but the one named `keeping`; those that were still living."""
+        return [each for each in self._store.end_sessions_of(user.user_id, now, keeping) if each.session.expires > now]
 
     def form_token(self, cookie: str, purpose: str) -> str:
         """What a form of `purpose` carries: only pages shown to this cookie's browser know it."""

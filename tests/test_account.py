@@ -12,9 +12,11 @@ import webob
 from oauth_gateway import OAuthGateway
 from oauth_gateway.account import SHOWN
 from oauth_gateway.devices import device_of
+from oauth_gateway.errors import StoreUnavailable
 from oauth_gateway.languages import TAGS
 from oauth_gateway.models import Consent, Grant, Session, User, digest, public_id
 from oauth_gateway.sealing import new_number
+from oauth_gateway.store import logins
 from oauth_gateway.testing import Clock, race
 
 from .conftest import PASSWORD, Browser, RecordingApp, World, hidden, make_world, query_of, send
@@ -176,6 +178,30 @@ def test_signing_out_everywhere_else_and_everywhere(world: World) -> None:
     form = {**hidden(here.open(path(world))), "everywhere": "yes"}
     assert "You are signed out" in here.open(f"{world.prefix}/authorize/logout", form).text
     assert here.open(path(world)).status_code == another.open(path(world)).status_code == 303
+
+
+def test_signing_out_everywhere_happens_as_a_whole_or_not_at_all(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A094: the store fails in the middle; nobody is signed out at half of the browsers"""
+    browsers = [signed_in(world) for _ in range(3)]
+    tokens = [world.redeem(world.code(browser=each, scope="openid")).json["access_token"] for each in browsers]
+    made: list[int] = []
+
+    def fails() -> int:
+        made.append(new_number())
+        if len(made) == 2:
+            raise StoreUnavailable("in the middle")
+        return made[-1]
+
+    form = {**hidden(browsers[0].open(path(world))), "everywhere": "yes"}
+    with monkeypatch.context() as patch:
+        patch.setattr(logins, "new_number", fails)
+        assert browsers[0].open(f"{world.prefix}/authorize/logout", form).status_code == 503
+    assert len(made) == 2, "of the jobs that tell the parties"
+    assert [each.open(path(world)).status_code for each in browsers] == [200] * 3
+    assert [world.call(each).status_code for each in tokens] == [200] * 3 and world.gateway.store.next_job() is None
+    assert "You are signed out" in browsers[0].open(f"{world.prefix}/authorize/logout", form).text
+    assert [each.open(path(world)).status_code for each in browsers] == [303] * 3
+    assert [world.call(each).status_code for each in tokens] == [401] * 3
 
 
 def test_a_session_that_is_used_is_noted_once_an_hour(memory_world: World, monkeypatch: pytest.MonkeyPatch) -> None:

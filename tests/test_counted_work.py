@@ -77,7 +77,7 @@ SQL: dict[str, tuple[int, int, int]] = {
     "GET /thing": (2, 0, 0),
     "GET /authorize/account": (6, 0, 0),
     "GET /authorize/logout": (2, 0, 0),
-    "POST /authorize/logout": (15, 1, 1),
+    "POST /authorize/logout": (13, 1, 1),
     "POST /token client_credentials": (2, 1, 0),
     "GET /public/x": (0, 0, 0),
     "GET /write": (0, 0, 0),

@@ -102,6 +102,10 @@ class Run:
         ended = self.store.end_session(self.now, **how, user_id=None if who is None else f"u{who}")
         return ended and Ended(ended.session, tuple(sorted(ended.parties, key=_party)))
 
+    def log_out_everywhere(self, who: int, but: int | None) -> Any:
+        ended = self.store.end_sessions_of(f"u{who}", self.now, None if but is None else f"s{but}")
+        return sorted((each.session.sid, sorted(each.parties, key=_party)) for each in ended)
+
     def look_at_sessions(self, who: int | None) -> Any:
         return list(self.store.sessions(None if who is None else f"u{who}", "s0", 2))
 
@@ -199,6 +203,7 @@ def calls() -> st.SearchStrategy[tuple[Any, ...]]:
                 "register": [few], "change_client": [few, off], "drop_client": [few],
                 "enrol": [few], "change_user": [few, off, off], "drop_user": [few],
                 "log_in": [few, few], "log_in_again": [few, few, few], "log_out": [few, maybe, off],
+                "log_out_everywhere": [few, maybe],
                 "look_at_sessions": [maybe],
                 "decide": [few, few, maybe, maybe, few, off], "issue": [few], "redeem": [few, off], "fail": [few],
                 "look_at_token": [few, off], "revoke_token": [few], "revoke_grant": [few],

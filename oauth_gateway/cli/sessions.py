@@ -62,13 +62,16 @@ def end(arguments: argparse.Namespace) -> None:
     context = Context(arguments)
     if (arguments.sid is None) == (arguments.user is None):
         raise ConfigurationError("session end: name one session by its SID, or a person by --user NAME")
-    sids = [arguments.sid] if arguments.sid else [session.sid for session in _found(context, arguments.user)]
-    ended = []
-    for sid in sids:
-        done = context.store.end_session(clock.now(), sid=sid)
-        if done is not None:
-            context.events.emit("session.ended", user_id=done.session.user_id)
-            ended.append(sid)
+    now = clock.now()
+    if arguments.sid:
+        one = context.store.end_session(now, sid=arguments.sid)
+        done = [one] if one is not None else []
+    else:
+        user_id = context.users.named(arguments.user).user_id
+        done = [each for each in context.store.end_sessions_of(user_id, now) if each.session.expires > now]
+    for each in done:
+        context.events.emit("session.ended", user_id=each.session.user_id)
+    ended = [each.session.sid for each in done]
     if arguments.sid and not ended:
         raise ConfigurationError(f"session {arguments.sid!r}: there is no such session; `session list` shows them")
     if "openid" in context.settings.features:

@@ -22,10 +22,9 @@ _LIVING = Prepared(_SESSION.where(session.c.digest == bindparam("digest"), sessi
 
 @dataclass(frozen=True, slots=True)
 class _Effects:
-    """What ending sessions did: the first session, its relying parties, and the entries for the feed."""
+    """What ending sessions did: each of them with its relying parties, and the entries for the feed."""
 
-    session: Session | None
-    parties: tuple[Party, ...]
+    ended: list[Ended]
     entries: list[tuple[str, str]]
 
 
@@ -82,7 +81,15 @@ class Logins(Part):
         with self.revoking(now) as (connection, entries):
             done = end_sessions(connection, which, now)
             entries += done.entries
-        return Ended(done.session, done.parties) if done.session else None
+        return done.ended[0] if done.ended else None
+
+    def end_sessions_of(self, user_id: str, now: float, keeping: str | None = None) -> Sequence[Ended]:
+        """End all sessions of a person, but for the one named `keeping`, as `end_session` does: all at once, or none."""
+        others = (session.c.user_id == user_id, *([session.c.sid != keeping] if keeping else []))
+        with self.revoking(now) as (connection, entries):
+            done = end_sessions(connection, and_(*others), now)
+            entries += done.entries
+        return done.ended
 
 
 def end_sessions(connection: Connection, which: ColumnElement[bool], now: float) -> _Effects:
@@ -91,21 +98,21 @@ def end_sessions(connection: Connection, which: ColumnElement[bool], now: float)
     """
     found = [session_of(row._mapping) for row in connection.execute(_SESSION.where(which).with_for_update()).all()]
     entries: list[tuple[str, str]] = []
-    told: list[Party] = []
-    for ended in found:
-        of_it = (grant.c.user_id == ended.user_id, grant.c.session == ended.sid)
+    done: list[Ended] = []
+    for each in found:
+        of_it = (grant.c.user_id == each.user_id, grant.c.session == each.sid)
         rows = connection.execute(
             select(grant.c.id, grant.c.client, grant.c.subject, grant.c.scope, grant.c.revoked).where(*of_it)
         )
         known = [row for row in rows.all() if "openid" in row.scope.split()]
         dying = [row.id for row in known if row.revoked is None and "offline_access" not in row.scope.split()]
         connection.execute(update(grant).where(grant.c.id.in_(dying)).values(revoked=now, sealed=None, sealed_until=None))
-        entries += [("session", ended.sid), *(("grant", public_id(number)) for number in dying)]
+        entries += [("session", each.sid), *(("grant", public_id(number)) for number in dying)]
         parties = sorted({(row.client, row.subject) for row in known})
         for number, subject in parties:
-            payload = json.dumps({"client": number, "subject": subject, "sid": ended.sid})
+            payload = json.dumps({"client": number, "subject": subject, "sid": each.sid})
             values = {"id": new_number(), "realm": REALM, "name": "backchannel_logout", "payload": payload}
             connection.execute(insert(job).values(**values, due=now, attempts=0))
-        told += [Party(number, subject) for number, subject in parties]
+        done.append(Ended(each, tuple(Party(number, subject) for number, subject in parties)))
     connection.execute(delete(session).where(which))
-    return _Effects(found[0] if found else None, tuple(told), entries)
+    return _Effects(done, entries)

@@ -109,6 +109,24 @@ class LoginContract(StoreTest):
         wanted = [{"client": party.client, "subject": "subject", "sid": "sid"} for party in parties]
         expect(sorted(map(str, (dict(job.payload) for job in jobs))) == sorted(map(str, wanted)), "a job for each party")
 
+    def test_all_sessions_of_a_person_end_at_once_with_what_they_carry(self) -> None:
+        store = self.store()
+        ann, bob = self.a_user(store), self.a_user(store)
+        mine = [self.a_session(store, ann.user_id, f"a{number}") for number in range(3)]
+        his = self.a_session(store, bob.user_id, "b")
+        granted = [self.granted_in(store, each, "openid") for each in (*mine, his)]
+        head, epoch = store.changes(-1).head, store.epoch()
+        ended = sorted(store.end_sessions_of(ann.user_id, NOW, "a1"), key=lambda each: each.session.sid)
+        expect([each.session for each in ended] == [mine[0], mine[2]], "all but that one")
+        told = [(Party(granted[number][0].client, "subject"),) for number in (0, 2)]
+        expect([each.parties for each in ended] == told, "and whom each had told")
+        expect([self.found(store, token) for _, token in granted] == [False, True, False, True], "with their grants")
+        known = {("session", "a0"), ("session", "a2"), *(("grant", public_id(granted[each][0].id)) for each in (0, 2))}
+        expect(set(store.changes(head).entries) == known and store.epoch() != epoch, "in the feed")
+        expect(len(store.take_jobs(NOW, NOW + 60)) == 2, "a job for each party")
+        expect([each.session for each in store.end_sessions_of(ann.user_id, NOW)] == [mine[1]], "or all")
+        expect(not store.end_sessions_of(ann.user_id, NOW) and list(store.sessions()) == [his], "and nobody else's")
+
     def test_nothing_is_granted_in_a_session_that_has_ended(self) -> None:
         store = self.store()
         user = self.a_user(store)

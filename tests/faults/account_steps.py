@@ -34,6 +34,14 @@ def take_access_back(case: Case) -> None:
         raise Refused("login")
 
 
+def see_sign_out(case: Case) -> Facts:
+    return {"sign_out": hidden(_page(case, ACCOUNT))}
+
+
+def sign_out_everywhere(case: Case) -> None:
+    answered(case.browser().open("/authorize/logout", {**case.facts["sign_out"], "everywhere": "yes"}))
+
+
 def see_password(case: Case) -> Facts:
     return {"form": hidden(_page(case, f"{ACCOUNT}/password"))}
 

@@ -60,6 +60,7 @@ FLOWS: dict[str, Flow] = {
     "a call, warm": Flow(USES, WITH_DEAD, ("access",), ("dead",), shared=True),
     "a call with a JWT": Flow(USES, WITH_DEAD, ("access",), ("dead",), settings=JWT, shared=True),
     "a logout": Flow((do.log_out, do.tell_parties), FAMILY, dead=("access",)),
+    "a logout everywhere": Flow((mine.see_sign_out, mine.sign_out_everywhere, do.tell_parties), FAMILY, dead=("access",)),
     "access taken back": Flow(
         (mine.see_account, mine.take_access_back), FAMILY, dead=("access",), refused="login", shared=True
     ),

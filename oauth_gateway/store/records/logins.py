@@ -17,10 +17,9 @@ from .primitives import Writer
 
 @dataclass(slots=True)
 class _Effects:
-    """What ending sessions did: the first session, its relying parties, and the entries for the feed."""
+    """What ending sessions did: each of them with its relying parties, and the entries for the feed."""
 
-    session: Session | None = None
-    parties: list[Party] = field(default_factory=list)
+    ended: list[Ended] = field(default_factory=list)
     entries: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -88,14 +87,25 @@ class Logins(Part):
             return done
 
         done = self._write(now, work)
-        return Ended(done.session, tuple(done.parties)) if done.session else None
+        return done.ended[0] if done.ended else None
+
+    def end_sessions_of(self, user_id: str, now: float, keeping: str | None = None) -> Sequence[Ended]:
+        """End all sessions of a person, but for the one named `keeping`, as `end_session` does: all at once, or none."""
+
+        def work(writer: Writer) -> list[Ended]:
+            others = [each for each in writer.find("session", {"user_id": user_id}) if each["sid"] != keeping]
+            done = end_sessions(writer, others, now)
+            writer.announce(done.entries, now)
+            return done.ended
+
+        return self._write(now, work)
 
 
 def end_sessions(writer: Writer, sessions: Sequence[Record], now: float) -> _Effects:
     """Within a transaction: delete sessions, revoke their grants without offline access (OpenID Connect Back-Channel Logout
     section 2.7), leave a job for each relying party.
     """
-    done = _Effects(session_of(sessions[0]) if sessions else None)
+    done = _Effects()
     for session in sessions:
         writer.delete("session", (session["digest"],))
         done.entries.append(("session", session["sid"]))
@@ -109,5 +119,5 @@ def end_sessions(writer: Writer, sessions: Sequence[Record], now: float) -> _Eff
         for client, subject in parties:
             payload = {"client": client, "subject": subject, "sid": session["sid"]}
             writer.insert("job", job_record(Job(new_number(), "backchannel_logout", payload, now, 0)))
-            done.parties.append(Party(client, subject))
+        done.ended.append(Ended(session_of(session), tuple(Party(client, subject) for client, subject in parties)))
     return done
