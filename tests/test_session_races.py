@@ -35,10 +35,12 @@ def ends(world: World, sessions: Sessions, value: str) -> list[Callable[[], obje
         lambda: sessions.end(value, clock()),
         lambda: users.set_password(users.named("ann"), PASSWORD, clock()),
         lambda: sessions.start(users.named("ann"), value, clock()),  # a new cookie for the same session
+        lambda: sessions.renew(world.gateway.store.sessions()[0], value, clock()),
+        lambda: sessions.end_all(users.named("ann"), clock()),
     ]
 
 
-@pytest.mark.parametrize("way", range(3))
+@pytest.mark.parametrize("way", range(5))
 def test_no_look_that_began_after_the_end_finds_it(pair: tuple[World, OAuthGateway], way: int) -> None:
     """The four rules of tokens.py, for sessions: looks race with the end in both processes"""
     world, other = pair
@@ -72,6 +74,7 @@ def test_no_look_that_began_after_the_end_finds_it(pair: tuple[World, OAuthGatew
         for thread in threads:
             thread.join()
         assert not looking_for(world.gateway, value, clock) and not looking_for(other, value, clock)
+        sessions.end_all(world.gateway.server.users.named("ann"), clock())
     assert stale == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..models import Grant, Party, Session, digest, public_id
+from ..models import Grant, Party, Session, User, digest, public_id
 from ..sealing import new_number
 from ..store import NewToken, Outcome, Store
 from .parts import StoreTest, expect
@@ -157,6 +157,26 @@ class LoginContract(StoreTest):
             expect(not self.found(store, token), "alive after its session")
             told = getattr(ended, "parties", None)
             expect(told == ((Party(client.number, "s"),) if outcome is Outcome.WON else ()), f"{outcome}, told {told}")
+
+    def test_a_login_and_a_new_password_at_once_leave_no_session_of_the_old_password(self) -> None:
+        """A login looks at the person again once its session is there: it must see what a revocation before it has changed."""
+        store = self.store()
+        user = self.a_user(store)
+        for number in range(10):
+            session = Session(digest(f"c{number}"), f"s{number}", user.user_id, NOW, NOW, NOW + 60)
+            changed = replace(user, password=f"p{number}")
+
+            def log_in(session: Session = session) -> str | None:
+                store.add_session(session)
+                found = store.user(session.user_id)
+                return found.password if found else None
+
+            def change(changed: User = changed) -> bool:
+                return store.update_user(changed, NOW, revoke=True)
+
+            seen, done = race(log_in, change)
+            expect(done is True, f"{done}")
+            expect(store.session(session.digest, NOW) is None or seen == changed.password, f"lives, and its login saw {seen}")
 
     def test_a_person_s_sessions_end_with_the_password_and_with_the_person(self) -> None:
         store = self.store()

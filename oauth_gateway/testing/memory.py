@@ -41,6 +41,7 @@ class _Transaction(Writer):
         self._records = records
         self._seen: set[Place] = set()
         self._written: dict[Place, Record | None] = {}
+        self._told = False
 
     def get_many(self, wanted: Sequence[Place]) -> list[Record | None]:
         self._seen.update(wanted)
@@ -79,12 +80,18 @@ class _Transaction(Writer):
     def delete(self, kind: str, key: Key) -> None:
         self._write(self._known(kind, key), None)
 
+    def announce(self, entries: Sequence[tuple[str, str]], now: float) -> None:
+        super().announce(entries, now)
+        self._told = True
+
     def _known(self, kind: str, key: Key) -> Place:
         if (kind, key) not in self._seen:
             raise RuntimeError(f"{kind} {key} was not read before it is written")
         return kind, key
 
     def _write(self, place: Place, record: Record | None) -> None:
+        if self._told:
+            raise RuntimeError(f"{place[0]} {place[1]} is written after what it is about was announced")
         if record is not None and set(record) != {*KIND[place[0]].columns, *(["ripe"] if KIND[place[0]].ripens else [])}:
             raise RuntimeError(f"a {place[0]} has other columns than {sorted(record)}")
         self._seen.add(place)

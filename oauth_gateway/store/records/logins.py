@@ -33,6 +33,7 @@ class Logins(Part):
         now = max(session.created, session.auth_time or 0)
 
         def work(writer: Writer) -> bool:
+            writer.get("user", session.user_id)  # a revocation in hand ends first: it has not seen this session
             if replacing is not None:
                 old = writer.get("session", replacing)
                 if old is None or old["sid"] != session.sid:
@@ -41,8 +42,9 @@ class Logins(Part):
                 for grant in writer.find("grant", {"user_id": session.user_id, "session": session.sid}):
                     if (longer := extend(grant, session.expires)) is not None:  # it says whom to tell of the end
                         writer.replace("grant", longer)
-                writer.announce([("session", session.sid)], now)
             writer.insert("session", session_record(session))
+            if replacing is not None:
+                writer.announce([("session", session.sid)], now)
             return True
 
         return self._write(now, work)
