@@ -111,7 +111,7 @@ class Authorization:
         return self.server.pages.render(
             exchange,
             "choose",
-            leads_to=redirects.form_action_source(str(request.trusted_uri)),
+            leads_away=True,
             client_name=request.client.name,
             username=user.username,
             going_on=f"{exchange.url(PATH)}?{rest}",
@@ -147,7 +147,7 @@ class Authorization:
         return self.server.pages.render(
             exchange,
             "consent",
-            leads_to=redirects.form_action_source(grant.redirect_uri),
+            leads_away=True,
             client_name=request.client.name,
             client_uri=request.client.metadata.get("client_uri", ""),
             redirect_host=_host(grant.redirect_uri),

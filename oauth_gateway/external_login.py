@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from . import authentication, clock, params, redirects
+from . import authentication, clock, params
 from .authentication import REMOTE_USER, Vouched
 from .cookies import take_apart
 from .errors import OAuthError
@@ -188,7 +188,7 @@ class ExternalLogin(Login):
             exchange,
             "sign_in",
             status,
-            leads_to=redirects.form_action_source(grant.redirect_uri) if grant else "",
+            leads_away=True,
             client_name=grant.request.client.name if grant else "",
             message=message,
             login_url=self._address(exchange, "" if is_long else query, again=again) if has_page else "",

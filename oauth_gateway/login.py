@@ -6,7 +6,7 @@ import re
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from . import clock, params, redirects
+from . import clock, params
 from .devices import device_of
 from .errors import OAuthError
 from .exchange import Answer, Exchange
@@ -76,12 +76,11 @@ class Login:
                 "invalid_request", Sentence("The request is longer than %(most)s characters.", most=MOST_REQUEST), 413
             )
         fields = [(name, value) for name, values in params.parse(query).every.items() for value in values]
-        grant = self._validated(exchange, query)
         return self.server.pages.render(
             exchange,
             "continue",
             headers=headers,
-            leads_to=redirects.form_action_source(grant.redirect_uri) if grant else "",
+            leads_away=True,
             action=exchange.url("/authorize"),
             fields=fields,
         )
@@ -166,7 +165,7 @@ class Login:
             "login",
             status,
             headers=headers,
-            leads_to=redirects.form_action_source(grant.redirect_uri) if grant else "",
+            leads_away=bool(query),
             client_name=grant.request.client.name if grant else "",
             message=message,
             username=name or (grant.request.params.get("login_hint", "")[:255] if grant else ""),

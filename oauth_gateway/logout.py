@@ -106,7 +106,7 @@ class Logout:
         return self.server.pages.render(
             exchange,
             "logout",
-            leads_to=redirects.form_action_source(wanted.goes_to) if wanted.goes_to else "",
+            leads_away=wanted.goes_to is not None,
             client_name=wanted.client.name if wanted.client else "",
             username=user.username,
             action=exchange.url(PATH),

@@ -1,7 +1,7 @@
 """Pages for people: Jinja2 templates with one inline style sheet; two of them have a script of one line.
 
-Every page is one request in all, forbids framing and third-party content, and may lead forms only to ourselves and to the
-client's redirect URI. A folder given as `templates` replaces pages by name; `docs/pages.md` lists what each is given.
+Every page is one request in all and forbids framing and third-party content. A folder given as `templates` replaces pages by
+name; `docs/pages.md` lists what each is given.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from . import brand
 from .errors import ConfigurationError, OAuthError
 from .exchange import NO_STORE, Answer, Exchange
 from .languages import Language, languages
-from .redirects import form_action_source
+from .redirects import source_expression
 from .sentences import Sentence, said
 from .settings import Settings
 
@@ -101,26 +101,25 @@ class Pages:
         status: int = 200,
         *,
         headers: tuple[tuple[str, str], ...] = (),
-        leads_to: str = "",
+        leads_away: bool = False,
         frames: Sequence[str] = (),
         **context: Any,
     ) -> Answer:
         """The page `name`.html in the language of who asks.
 
-        `leads_to` is a source expression to which its form's answer may redirect, `frames` are addresses that it shows to the
-        browser.
+        `leads_away`: its form's answer may redirect to a client or the app. It has no form-action then: browsers apply that to
+        where these redirect afterwards, too. `frames` are addresses that it shows to the browser.
         """
         body = self._render(exchange, name, context | ({"frames": frames} if frames else {}))
-        policy = f"{self._policy}; frame-ancestors 'none'; form-action 'self' {leads_to}".strip()
+        policy = f"{self._policy}; frame-ancestors 'none'"
+        if not leads_away:
+            policy += "; form-action 'self'"
         if frames:
-            policy += f"; frame-src {' '.join(sorted({form_action_source(uri) for uri in frames}))}; {_script_source(GO_ON)}"
+            policy += f"; frame-src {' '.join(sorted({source_expression(uri) for uri in frames}))}; {_script_source(GO_ON)}"
         return self._page(exchange, body, status, policy, headers)
 
     def post_to(self, exchange: Exchange, uri: str, members: dict[str, Any]) -> Answer:
-        """A page that posts `members` to a client's redirect URI (OAuth 2.0 Form Post Response Mode section 2).
-
-        It has no form-action: browsers apply it to where the client redirects afterwards, too.
-        """
+        """A page that posts `members` to a client's redirect URI (OAuth 2.0 Form Post Response Mode section 2)."""
         fields = [(name, str(value)) for name, value in members.items()]
         body = self._render(exchange, "form_post", {"action": uri, "fields": fields})
         return self._page(exchange, body, 200, f"{self._policy}; frame-ancestors 'none'; {_script_source(SUBMIT)}", ())

@@ -111,8 +111,8 @@ def is_origin(text: str) -> bool:
     return web and refuse_reason(text) is None
 
 
-def form_action_source(uri: str) -> str:
-    """The source expression that lets a form's answer lead to `uri` (CSP3 section 6.4): an origin, or a scheme."""
+def source_expression(uri: str) -> str:
+    """What lets a page load `uri` (CSP3 section 2.3.1): an origin, or a scheme."""
     parts = urlsplit(uri)
     if parts.scheme in ("http", "https") and not parts.netloc.startswith("["):
         return f"{parts.scheme}://{parts.netloc}"

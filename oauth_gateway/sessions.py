@@ -39,9 +39,9 @@ class Sessions:
         user = self._store.user(session.user_id) if session else None
         if session is None or user is None or user.disabled is not None:
             return None
-        if session.is_to_be_noted(now):
+        if now >= session.noted_next:
             with suppress(StoreUnavailable):  # what cannot be written can still be read
-                self._store.see_session(session.digest, now)
+                self._store.see_sessions([(session.digest, now)])
         return session, user
 
     def start(self, user: User, previous: str | None, now: float, device: str = "") -> tuple[str, Ended | None]:

@@ -18,10 +18,11 @@ from time import monotonic
 from .errors import StoreUnavailable
 from .foreign import Believed, BelievedTokens, ForeignTokens
 from .forks import reset_in_children
-from .models import StoredToken, Token, digest
+from .models import SEEN_SECONDS, SessionToken, StoredToken, Token, digest
 from .refused import Refused
 from .remembered import Alike, Remembered
 from .sealing import Credential, Sealer, is_older
+from .seen import Seen
 from .store import UNTOLD, Store
 
 log = logging.getLogger("oauth_gateway")
@@ -53,6 +54,7 @@ class Tokens:
         opening: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
+        self.seen = Seen(store)
         self._sealer = sealer
         self._audience = audience
         self._issuer = issuer
@@ -116,7 +118,7 @@ class Tokens:
             self._follow(now)
         key = cookie + scope  # no Authorization header of a token: these have a blank behind their scheme, the value has none
         token = self._hits.get(key)
-        if token is not None and token.expires_at > now:
+        if token is not None and token.noted_next > now:  # what has such a key has it
             return token
         return self._load_session(cookie, key, scope, now)
 
@@ -223,11 +225,17 @@ class Tokens:
 
     def _load_session(self, cookie: str, key: str, scope: str, now: float) -> Token | None:
         position = self._position  # what is read afterwards has all that was applied until here
+        known = self._hits.get(key)
+        if isinstance(known, SessionToken) and known.expires_at > now:
+            self.seen.add(digest(cookie), now)
+            return self._seen_next(known, key, now)
         session = self._store.session(digest(cookie), now)
         user = self._store.user(session.user_id) if session is not None else None
         if session is None or user is None or user.disabled is not None:
             return None
-        token = Token(
+        if now >= session.noted_next:
+            self.seen.add(session.digest, now)
+        token = SessionToken(
             id=session.sid,
             client_id=None,
             user_id=user.user_id,
@@ -243,13 +251,21 @@ class Tokens:
             auth_time=session.auth_time,
             acr=self._alike.one(session.acr),
             amr=self._alike.one(session.amr),
+            noted_next=min(session.expires, session.noted_next if now < session.noted_next else now + SEEN_SECONDS),
         )
         with self._lock:
-            expired = self._hits.get(key)
-            if expired is not None:
-                self._remembered.forget(key, ("session", expired.id))
+            if known is not None:
+                self._remembered.forget(key, ("session", known.id))
             if self._position == position:
                 self._remembered.add(key, token, [("session", session.sid), ("user", user.user_id)])
+        return token
+
+    def _seen_next(self, known: SessionToken, key: str, now: float) -> Token:
+        """The session, which was noted as seen, to be noted again in a while."""
+        token = replace(known, noted_next=min(known.expires_at, now + SEEN_SECONDS))
+        with self._lock:
+            if self._hits.get(key) is known:  # it has not ended meanwhile
+                self._hits[key] = token
         return token
 
     def _for_the_app(self, stored: StoredToken) -> Token:

@@ -23,6 +23,7 @@ from oauth_gateway.clients import Clients
 from oauth_gateway.jobs import Jobs
 from oauth_gateway.models import Client
 from oauth_gateway.sealing import Sealer
+from oauth_gateway.seen import Seen
 from oauth_gateway.store.sqlite import Database
 from oauth_gateway.testing import Clock, frozen_time
 
@@ -294,6 +295,7 @@ start_jobs = Jobs.start
 def no_background_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """No thread outlives its test; `test_jobs` and everything under gunicorn have the real thing."""
     monkeypatch.setattr(Jobs, "start", lambda self: None)
+    monkeypatch.setattr(Seen, "start", lambda self: None)
 
 
 class Listener(logging.Handler):

@@ -204,21 +204,21 @@ def test_signing_out_everywhere_happens_as_a_whole_or_not_at_all(world: World, m
     assert [world.call(each).status_code for each in tokens] == [401] * 3
 
 
-def test_a_session_that_is_used_is_noted_once_an_hour(memory_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_that_is_used_is_noted_every_five_minutes(memory_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world = memory_world
     browser, store, notes = signed_in(world), world.gateway.store, []
-    see = type(store).see_session
+    see = type(store).see_sessions
 
-    def counted(self: Any, digest: bytes, now: float) -> None:
-        notes.append(now)
-        see(self, digest, now)
+    def counted(self: Any, seen: Any) -> None:
+        notes.append(seen)
+        see(self, seen)
 
-    monkeypatch.setattr(type(store), "see_session", counted)
+    monkeypatch.setattr(type(store), "see_sessions", counted)
     for _ in range(5):
-        world.clock.advance(1000)
+        world.clock.advance(80)
         page(world, browser)
     assert len(notes) == 1
-    world.clock.advance(3600)
+    world.clock.advance(300)
     page(world, browser)
     assert len(notes) == 2 and store.sessions()[0].seen == world.clock()
 

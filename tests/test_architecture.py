@@ -25,6 +25,7 @@ FLOORS = [
         "scopes",
     },
     {"store", "remembered", "refused", "foreign"},
+    {"seen"},
     {"events", "tokens", "near", "users", "sessions", "deployment", "keys", "own_keys", "jwt_access_tokens", "claims", "jobs"},
     {
         "devices",

@@ -432,7 +432,7 @@ def test_a_request_that_is_too_long_for_an_address_goes_along_in_forms(world: Wo
     browser = world.browser()
     page = browser.open(path, query, Origin="https://client.test", Sec_Fetch_Site="cross-site")
     assert page.status_code == 200 and "Set-Cookie" not in page.headers and "Continue" in page.text
-    assert "form-action 'self' https://client.test" in page.headers["Content-Security-Policy"]
+    assert "form-action" not in page.headers["Content-Security-Policy"], "browsers apply it to where the client redirects"
     page = browser.open(path, hidden(page))
     assert 'name="password"' in page.text and "Shop" in page.text
     page = browser.open(f"{path}/login", {**hidden(page), "username": "ann", "password": PASSWORD})

@@ -8,10 +8,12 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 
 from oauth_gateway import ConfigurationError, OAuthGateway
+from oauth_gateway import seen as seen_module
 from oauth_gateway.cli import main
 from oauth_gateway.errors import OAuthError, StoreUnavailable
 from oauth_gateway.gateway import OAuthGateway as Gateway
 from oauth_gateway.policy import Policy, parse_rule
+from oauth_gateway.seen import Seen
 from oauth_gateway.settings import gate
 from oauth_gateway.testing import Clock
 
@@ -502,3 +504,82 @@ def test_a_word_of_one_s_own_is_asked_at_every_request(
 def _config(folder: Any) -> str:
     (folder / "x.toml").write_text('[oauth_gateway]\nroutes = ["* /x session house:is_open scope=read max_age=5m"]\n')
     return str(folder / "x.toml")
+
+
+# -- when it was seen last
+
+
+def seen(world: World) -> float | None:
+    return world.gateway.store.sessions()[0].seen
+
+
+def test_what_is_used_moves_when_it_was_seen_behind_the_answers(
+    shop: World, ann: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At most once in five minutes, and no request writes or reads anything for it"""
+    store, tokens, told = shop.gateway.store, shop.gateway.guard._browsers._tokens, []
+    see = store.see_sessions
+    monkeypatch.setattr(store, "see_sessions", lambda notes: (told.append(len(notes)), see(notes)))
+    assert ann.open("/shop", **NAVIGATION).text == "app"
+    for method in ("session", "user"):
+        monkeypatch.setattr(store, method, None)  # what is remembered stays remembered
+    for _ in range(20):
+        shop.clock.advance(60)
+        assert ann.open("/shop", **NAVIGATION).text == "app"
+        tokens.seen.write()
+    assert told == [1, 1, 1, 1] and seen(shop) == shop.clock()
+
+
+def test_many_sessions_are_noted_in_one_transaction(shop: World) -> None:
+    browsers, store = [shop.browser() for _ in range(7)], shop.gateway.store
+    for browser in browsers:
+        shop.log_in(browser)
+    shop.clock.advance(400)
+    for browser in browsers:
+        assert browser.open("/shop", **NAVIGATION).text == "app"
+    assert {session.seen for session in store.sessions()} == {None}, "not by the requests"
+    before = store.changes(-1).head, store.epoch()
+    shop.gateway.guard._browsers._tokens.seen.write()
+    assert {session.seen for session in store.sessions()} == {shop.clock()}
+    assert (store.changes(-1).head, store.epoch()) == before, "it is no revocation"
+
+
+def test_a_note_brings_no_session_back_and_hinders_no_request(
+    shop: World, ann: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens, store = shop.gateway.guard._browsers._tokens, shop.gateway.store
+    assert ann.open("/shop", **NAVIGATION).text == "app"
+    shop.clock.advance(400)
+    assert ann.open("/shop", **NAVIGATION).text == "app"
+    store.end_session(shop.clock(), sid=store.sessions()[0].sid)
+    tokens.seen.write()
+    assert store.sessions() == [] and ann.open("/shop", **NAVIGATION).status_code == 303
+    shop.log_in(ann)
+    shop.clock.advance(400)
+
+    def fails(seen: object) -> None:
+        raise StoreUnavailable("locked")
+
+    monkeypatch.setattr(store, "see_sessions", fails)
+    assert ann.open("/shop", **NAVIGATION).text == "app"
+    with pytest.raises(StoreUnavailable):
+        tokens.seen.write()
+    assert ann.open("/shop", **NAVIGATION).text == "app"
+
+
+def test_the_thread_of_the_notes_ends_when_there_are_none(shop: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # of the fixture that keeps it from starting
+    monkeypatch.setattr(seen_module, "BATCH_SECONDS", 0.05)
+    noted: list[object] = []
+    notes = Seen(shop.gateway.store)
+    monkeypatch.setattr(shop.gateway.store, "see_sessions", noted.append)
+    notes.add(b"a", 1)
+    notes.add(b"b", 2)
+    thread = notes._thread
+    assert thread is not None and noted == []
+    thread.join(10)
+    assert noted == [[(b"a", 1), (b"b", 2)]] and notes._thread is None
+    notes.add(b"c", 3)
+    assert notes._thread is not None
+    notes._thread.join(10)
+    assert noted[1:] == [[(b"c", 3)]]

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from .client import Client, Secret
 from .digests import digest, public_id
-from .people import Consent, Session, User
-from .tokens import LACKS_SCOPE, NOTHING, AuthorizationCode, Grant, StoredToken, Token
+from .people import SEEN_SECONDS, Consent, Session, User
+from .tokens import LACKS_SCOPE, NOTHING, AuthorizationCode, Grant, SessionToken, StoredToken, Token
 from .work import Job, Party, SigningKey
 
 __all__ = [
     "LACKS_SCOPE",
     "NOTHING",
+    "SEEN_SECONDS",
     "AuthorizationCode",
     "Client",
     "Consent",
@@ -23,6 +24,7 @@ __all__ = [
     "Party",
     "Secret",
     "Session",
+    "SessionToken",
     "SigningKey",
     "StoredToken",
     "Token",

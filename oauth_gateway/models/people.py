@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-SEEN_SECONDS = 3600  # between two notes of when a session was seen: a request costs no write
+SEEN_SECONDS = 300  # between two notes of when a session was seen: a request costs no write
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class User:
 @dataclass(frozen=True, slots=True)
 class Session:
     """A login session; `digest` is of the cookie's value, `sid` its public name, `device` what the person knows the browser
-    by, such as "Firefox on Linux". `seen` is when it was noticed last, up to two hours late, or None.
+    by, such as "Firefox on Linux". `seen` is when it was noticed last, some minutes late, or None.
 
     Of people whom somebody else vouches for nothing is stored: `sid` is then empty, and `auth_time` None where nobody says.
     """
@@ -44,9 +44,10 @@ class Session:
     device: str = ""
     seen: float | None = None
 
-    def is_to_be_noted(self, now: float) -> bool:
-        """Whether it is time to store that it was seen."""
-        return now - (self.seen or self.auth_time or self.created) >= SEEN_SECONDS
+    @property
+    def noted_next(self) -> float:
+        """From when on it is worth storing that it was seen."""
+        return (self.seen or self.auth_time or self.created) + SEEN_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,13 @@ class Token(TokenMixin):  # type: ignore[misc]
 
 
 @dataclass(frozen=True, slots=True)
+class SessionToken(Token):
+    """A login session on a route that takes one; `noted_next` is when it is to be noted as seen, or ends."""
+
+    noted_next: float = field(default=0, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class StoredToken(Token):
     """An access or refresh token as the store knows it, dead or alive."""
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, insert, or_, select, update
 
 from ..models import Party, Session, public_id
 from ..sealing import new_number
@@ -17,6 +17,8 @@ from .schema import REALM, feed, grant, job, session
 from .values import session_of
 
 _SESSION = select(session).where(session.c.realm == REALM)
+_OLDER = or_(session.c.seen.is_(None), session.c.seen < bindparam("now"))  # another process may have been there since
+_SEE = Prepared(update(session).where(session.c.digest == bindparam("which"), _OLDER).values(seen=bindparam("now")))
 _LIVING = Prepared(_SESSION.where(session.c.digest == bindparam("digest"), session.c.expires > bindparam("now")))
 
 
@@ -64,10 +66,11 @@ class Logins(Part):
         with self.database.read() as connection:
             return [session_of(row._mapping) for row in connection.execute(query)]
 
-    def see_session(self, digest: bytes, now: float) -> None:
-        """Note that the session was seen now; nothing of a session that has ended."""
+    def see_sessions(self, seen: Sequence[tuple[bytes, float]]) -> None:
+        """Note that the sessions with these digests were seen then; nothing of a session that has ended."""
         with self.database.write(durable=False) as connection:
-            connection.execute(update(session).where(session.c.digest == digest).values(seen=now))
+            for digest, now in seen:
+                _SEE.run(connection, which=digest, now=now)
 
     def end_session(
         self, now: float, *, digest: bytes | None = None, sid: str | None = None, user_id: str | None = None

@@ -126,10 +126,10 @@ class AccessContract(StoreTest):
         store = self.store()
         user = self.a_user(store)
         session = self._a_session(store, user, "sid")
-        store.see_session(session.digest, NOW + 9)
+        store.see_sessions([(session.digest, NOW + 9), (digest("nobody"), NOW + 9)])
         expect(store.session(session.digest, NOW) == replace(session, seen=NOW + 9), "seen, and as it was")
         store.end_session(NOW, sid="sid")
-        store.see_session(session.digest, NOW + 10)
+        store.see_sessions([(session.digest, NOW + 10)])
         expect(list(store.sessions()) == [], "which brings nothing back")
 
     def _a_session(self, store: Store, user: User, sid: str) -> Session:

@@ -62,14 +62,16 @@ class Logins(Part):
             mine = [record for record in reader.find("session", {"user_id": user_id}) if record["sid"] > after]
         return [session_of(record) for record in sorted(mine, key=lambda record: str(record["sid"]))[:limit]]
 
-    def see_session(self, digest: bytes, now: float) -> None:
-        """Note that the session was seen now; nothing of a session that has ended."""
+    def see_sessions(self, seen: Sequence[tuple[bytes, float]]) -> None:
+        """Note that the sessions with these digests were seen then; nothing of a session that has ended."""
 
         def work(writer: Writer) -> None:
-            if (record := writer.get("session", digest)) is not None:
-                writer.replace("session", changed(record, seen=now))
+            found = writer.get_many([("session", (digest,)) for digest, _ in seen])
+            for record, (_, now) in zip(found, seen, strict=True):
+                if record is not None and (record["seen"] or 0) < now:
+                    writer.replace("session", changed(record, seen=now))
 
-        self._write(now, work)
+        self._write(min(now for _, now in seen), work)
 
     def end_session(
         self, now: float, *, digest: bytes | None = None, sid: str | None = None, user_id: str | None = None
