@@ -114,6 +114,14 @@ def test_claims_that_are_not_strict_json_are_refused(bad: str, other: Issuer, cl
     assert time.thread_time() - began < 0.05
 
 
+@pytest.mark.parametrize("name", ["iat", "jti", "sub", "client_id", "aud", "exp", "iss"])
+def test_null_is_no_claim(name: str, other: Issuer, clock: Clock) -> None:
+    """R163"""
+    gateway, app = gate(entry(other))
+    claims = {**json.loads(claims_of(other.token(clock))), name: None}
+    assert call(gateway, signed(other, HEADER, json.dumps(claims))).status_code == 401 and not app.calls
+
+
 @pytest.mark.parametrize("how", ["utf-16", "utf-8-sig", "utf-32", "latin-1", "overlong", "more behind", "a list", "text"])
 def test_claims_are_one_object_in_utf8(how: str, other: Issuer, clock: Clock) -> None:
     """RFC 7519 section 7.2"""
