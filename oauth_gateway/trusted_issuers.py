@@ -20,6 +20,11 @@ from .sealing import PREFIX
 
 KINDS = ("jwt", "opaque")
 LONGEST_CACHE = 300  # seconds for which an answer of introspection may be believed
+# issuers of Microsoft's that are no tenant, by its ID: common, organizations, consumers, {tenantid} or a domain
+_NO_TENANT = re.compile(
+    r"https://(?:login\.microsoftonline\.(?:com|us)|login\.partner\.microsoftonline\.cn|sts\.windows\.net|[a-z0-9-]+\.ciamlogin\.com)"
+    r"(?!/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/)"
+)
 _CLAIM = re.compile(r"[\x21-\x7e]{1,200}\Z")
 _PREFIX = re.compile(r"[\x21-\x7e]{0,64}\Z")
 
@@ -145,6 +150,15 @@ def _own_contradiction(entry: TrustedIssuer) -> str | None:
     return None
 
 
+def _issuer(value: Any) -> str:
+    if isinstance(value, str) and _NO_TENANT.match(value):
+        raise ValueError(
+            "must name one tenant by its ID, as `iss` does: https://login.microsoftonline.com/TENANT-ID/v2.0; make each tenant"
+            " whose tokens you accept an entry of its own, all others are refused"
+        )
+    return values.absolute_uri(value)
+
+
 def _choice(allowed: tuple[str, ...]) -> Callable[[Any], tuple[str, ...]]:
     def check(value: Any) -> tuple[str, ...]:
         found = tuple(dict.fromkeys(values.words(value)))
@@ -216,7 +230,7 @@ def _scope_map(value: Any) -> dict[str, str]:
 
 
 _CHECKS: dict[str, Callable[[Any], Any]] = {
-    "issuer": values.absolute_uri,
+    "issuer": _issuer,
     "profile": _profile,
     "tokens": _choice(KINDS),
     "audience": _texts,

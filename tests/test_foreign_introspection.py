@@ -122,6 +122,10 @@ BAD: dict[str, dict[str, Any]] = {
     "a refresh token by typ": {"typ": "Refresh"},
     "scope a number": {"scope": 7},
     "sub a list": {"sub": ["f-1"]},
+    "nobody": {"sub": None, "client_id": None},
+    "nobody, in empty words": {"sub": "", "client_id": ""},
+    "no end that is a date": {"exp": 0},
+    "sub of two lines": {"sub": "a\nb"},
 }
 
 

@@ -105,7 +105,13 @@ BAD: dict[str, dict[str, Any]] = {
     "iat in the future": {"iat": 1_800_000_061},
     "without sub": {"sub": None},
     "sub a number": {"sub": 7},
+    "sub empty": {"sub": ""},
+    "sub of two lines": {"sub": "f-1\r\nX-Auth-Subject: root"},
+    "sub that turns text round": {"sub": "\u202eann"},
+    "sub of 1001 characters": {"sub": "s" * 1001},
     "without client_id": {"client_id": None},
+    "client_id empty": {"client_id": ""},
+    "client_id with a NUL": {"client_id": "phone\0"},
     "client_id a list": {"client_id": ["phone"]},
     "without jti": {"jti": None},
     "without iat": {"iat": None},
@@ -263,6 +269,7 @@ def test_an_issuer_that_is_not_trusted_is_never_asked(other: Issuer, clock: Cloc
 
 SCOPES: dict[str, tuple[dict[str, Any], dict[str, Any], set[str]]] = {
     "scope": ({}, {"scope": "read write"}, {"read", "write"}),
+    "words between blanks only": ({}, {"scope": "read\u00a0write read\u2028admin read\twrite  ok"}, {"ok"}),
     "scope as a list": ({}, {"scope": ["read"]}, {"read"}),
     "roles are no scopes by themselves": ({}, {"roles": ["write"]}, {"read"}),
     "another claim": ({"scope_claims": "scp roles"}, {"scp": "a b", "roles": ["c"]}, {"a", "b", "c"}),

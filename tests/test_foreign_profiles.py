@@ -330,3 +330,24 @@ def test_google_writes_its_name_in_two_ways(provider: Issuer, clock: Clock) -> N
         assert call(gateway, signed(provider, ({"typ": "JWT"}, {**claims, "iss": name}))).status_code == 200
         assert app.environ["oauth_gateway.token"].issuer == "https://accounts.google.com"
     assert call(gateway, signed(provider, ({"typ": "JWT"}, {**claims, "iss": "http://accounts.google.com"}))).status_code == 401
+
+
+def test_of_several_tenants_whose_tokens_the_same_keys_sign_only_those_listed_are_accepted(clock: Clock) -> None:
+    """Microsoft Entra: the keys are the same for all, `iss` tells"""
+    tenants = [f"{number}b1f5c1e-0000-4000-8000-1c5a3c2c7a11" for number in range(3)]
+    header, claims = entra(int(clock()))["access version 2.0"]
+    with issuer() as microsoft:
+
+        def signed(tenant: str, **changes: Any) -> str:
+            name = {"iss": f"{microsoft.base}/{tenant}/v2.0", "tid": tenant, **changes}
+            return signed_by(microsoft.keys["k1"][0], {"alg": "RS256", "kid": "k1", **header}, {**claims, **name})
+
+        listed = [
+            entry(microsoft, issuer=f"{microsoft.base}/{tenant}/v2.0", profile="entra", audience=API) for tenant in tenants
+        ]
+        for each in listed:
+            each["jwks_uri"] = microsoft.base + microsoft.jwks
+        gateway, app = gate(*listed[:2])
+        assert [call(gateway, signed(tenant)).status_code for tenant in tenants] == [200, 200, 401]
+        assert call(gateway, signed("common")).status_code == call(gateway, signed("{tenantid}")).status_code == 401
+        assert app.calls == 2

@@ -48,6 +48,21 @@ BAD: dict[str, tuple[Any, str]] = {
     "Google without an audience": ({"issuer": NAME, "profile": "google"}, "as `audience`"),
     "a long cache": ({"issuer": NAME, **ASKS, "introspection_cache": "1h"}, "at most 300s"),
     "a map to nothing": ({"issuer": NAME, "scope_map": {"a": ""}}, "our scopes"),
+    **{
+        f"no tenant: {issuer}": ({"issuer": f"https://{issuer}", "profile": "entra"}, "must name one tenant by its ID")
+        for issuer in (
+            "login.microsoftonline.com/common/v2.0",
+            "login.microsoftonline.com/organizations/v2.0",
+            "login.microsoftonline.com/consumers/v2.0",
+            "login.microsoftonline.com/{tenantid}/v2.0",
+            "login.microsoftonline.com/example.onmicrosoft.com/v2.0",
+            "login.microsoftonline.us/common/v2.0",
+            "sts.windows.net/common/",
+            "sts.windows.net/",
+            "login.microsoftonline.com",
+            "login.microsoftonline.com/9B1F5C1E-0000-4000-8000-1C5A3C2C7A11/v2.0",
+        )
+    },
     "twice": ([{"issuer": NAME}, {"issuer": NAME}], "twice"),
     "two that are asked": ([{"issuer": NAME, **ASKS}, {"issuer": NAME + "b", **ASKS}], "cannot be told apart"),
     "prefixes that overlap": (

@@ -10,6 +10,7 @@ from ..jose import JoseRefused, date_of
 from ..trusted_issuers import TrustedIssuer
 
 SKEW = 60  # seconds by which the issuer's clock may differ
+LONGEST_NAME = 1000  # characters of a subject or client
 Claims = Mapping[str, Any]
 
 
@@ -25,10 +26,10 @@ def check_header(header: Claims, profile: Profile) -> None:
 def check_kind(claims: Claims, profile: Profile) -> None:
     """Raise JoseRefused for a JWT whose claims are those of another kind."""
     for name in profile.required:
-        if name not in claims:
+        if claims.get(name) in (None, ""):
             raise JoseRefused(f"it has no {name}")
     for group in profile.one_of:
-        if not any(name in claims for name in group):
+        if all(claims.get(name) in (None, "") for name in group):
             raise JoseRefused(f"it has no {' or '.join(group)}")
     for name, value in profile.fixed.items():
         if claims.get(name) != value:
@@ -45,14 +46,20 @@ def check_claims(claims: Claims, entry: TrustedIssuer, own_audience: str, now: f
     """
     if "cnf" in claims:
         raise JoseRefused("it is bound to a key, so it is no bearer token")
-    for name in ("sub", "client_id", "azp", "appid", "scope", "scp", "jti"):
-        if not isinstance(claims.get(name, ""), (str, list) if name in ("scope", "scp") else str):
+    for name in ("scope", "scp"):
+        if not isinstance(claims.get(name, ""), (str, list)):
             raise JoseRefused(f"its {name} is not text")
+    for name in ("sub", "client_id", "azp", "appid", "jti"):
+        text = claims.get(name, "")
+        if not isinstance(text, str) or not text.isprintable() or len(text) > LONGEST_NAME:
+            raise JoseRefused(f"its {name} is not text that can be shown, of at most {LONGEST_NAME} characters")
     if "aud" in claims or not entry.client_ids or (entry.shape.audience and not described):
         _check_audience(claims, entry, own_audience)
     client = client_of(claims, entry)
     if entry.client_ids and client not in entry.client_ids:
         raise JoseRefused("its client is not one of `client_ids`")
+    if not client and not claims.get("sub"):
+        raise JoseRefused("it names neither a person nor a client")
     expires = date_of(claims, "exp")
     if expires is None:
         raise JoseRefused("it has no exp")

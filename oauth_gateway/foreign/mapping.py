@@ -96,7 +96,7 @@ def claim_of(claims: Claims, name: str) -> Any:
 
 
 def _words(value: Any) -> Iterable[str]:
-    """Words separated by blanks, or a list, whose items may be anything that is text."""
+    """Words separated by blanks, no other space (RFC 6749 section 3.3), or a list, whose items may be anything that is text."""
     if isinstance(value, str):
-        return value.split()
+        return value.split(" ")
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else ()
