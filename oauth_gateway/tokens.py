@@ -235,24 +235,9 @@ class Tokens:
             return None
         if now >= session.noted_next:
             self.seen.add(session.digest, now)
-        token = SessionToken(
-            id=session.sid,
-            client_id=None,
-            user_id=user.user_id,
-            username=user.username,
-            subject=user.user_id,
-            scopes=self._alike.one(self._effective(frozenset(scope.split()))),
-            audience=self._audience,
-            issuer=self._issuer,
-            grant_id=None,
-            issued_at=session.created,
-            expires_at=session.expires,
-            kind="session",
-            auth_time=session.auth_time,
-            acr=self._alike.one(session.acr),
-            amr=self._alike.one(session.amr),
-            noted_next=min(session.expires, session.noted_next if now < session.noted_next else now + SEEN_SECONDS),
-        )
+        scopes = self._alike.one(self._effective(frozenset(scope.split())))
+        noted_next = min(session.expires, session.noted_next if now < session.noted_next else now + SEEN_SECONDS)
+        token = SessionToken.of(session, user, scopes, self._audience, self._issuer, noted_next)
         with self._lock:
             if known is not None:
                 self._remembered.forget(key, ("session", known.id))

@@ -24,8 +24,7 @@ FLOORS = [
         "sealing",
         "scopes",
     },
-    {"store", "remembered", "refused", "foreign"},
-    {"seen"},
+    {"store", "remembered", "refused", "seen", "foreign"},
     {"events", "tokens", "near", "users", "sessions", "deployment", "keys", "own_keys", "jwt_access_tokens", "claims", "jobs"},
     {
         "devices",
@@ -98,6 +97,7 @@ SAME_FLOOR = {
     ("features", "backchannel_logout"),
     ("features", "codes"),
     ("foreign", "remembered"),
+    ("seen", "store"),
     ("features", "discovery"),
     ("features", "userinfo"),
     ("pages", "exchange"),

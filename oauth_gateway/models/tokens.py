@@ -11,7 +11,7 @@ from .. import clock
 from ..errors import StepUpRequired
 from ..sentences import Sentence
 from .client import Client
-from .people import User
+from .people import Session, User
 
 LACKS_SCOPE = Sentence("The token lacks a scope that is needed here.")
 NOTHING: dict[str, Any] = {}
@@ -130,6 +130,30 @@ class SessionToken(Token):
     """A login session on a route that takes one; `noted_next` is when it is to be noted as seen, or ends."""
 
     noted_next: float = field(default=0, repr=False)
+
+    @classmethod
+    def of(
+        cls, session: Session, user: User, scopes: frozenset[str], audience: str, issuer: str, noted_next: float
+    ) -> SessionToken:
+        """A token of no client, for the session's own time."""
+        return cls(
+            id=session.sid,
+            client_id=None,
+            user_id=user.user_id,
+            username=user.username,
+            subject=user.user_id,
+            scopes=scopes,
+            audience=audience,
+            issuer=issuer,
+            grant_id=None,
+            issued_at=session.created,
+            expires_at=session.expires,
+            kind="session",
+            auth_time=session.auth_time,
+            acr=session.acr,
+            amr=session.amr,
+            noted_next=noted_next,
+        )
 
 
 @dataclass(frozen=True, slots=True)
