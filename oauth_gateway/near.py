@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from .store import UNTOLD, Store
 
 Value = TypeVar("Value")
-MOST = 4096  # values in each of two generations
+MOST = 2048  # values in each of two generations
 SECONDS = 10.0  # after which a value is read again, though nothing was told: somebody may have written by hand
 
 

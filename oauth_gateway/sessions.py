@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from .errors import OAuthError, StoreUnavailable
 from .models import Session, User, digest, public_id
+from .near import Near
 from .sealing import Sealer, new_number
 from .sentences import Sentence
 from .settings import Settings
@@ -30,14 +31,18 @@ class Sessions:
         self._settings = settings
         self._store = store
         self._sealer = sealer
+        self._people: Near[User] = Near(store)
 
     def find(self, cookie: str | None, now: float) -> tuple[Session, User] | None:
         """The living session behind the cookie's value and its person; that it was seen is noted now and then."""
         if cookie is None:
             return None
         session = self._store.session(digest(cookie), now)
-        user = self._store.user(session.user_id) if session else None
-        if session is None or user is None or user.disabled is not None:
+        if session is None:
+            return None
+        user_id = session.user_id
+        user = self._people.get(user_id, lambda: self._store.user(user_id))
+        if user is None or user.disabled is not None:
             return None
         if now >= session.noted_next:
             with suppress(StoreUnavailable):  # what cannot be written can still be read

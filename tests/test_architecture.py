@@ -98,6 +98,7 @@ SAME_FLOOR = {
     ("features", "codes"),
     ("foreign", "remembered"),
     ("seen", "store"),
+    ("sessions", "near"),
     ("features", "discovery"),
     ("features", "userinfo"),
     ("pages", "exchange"),

@@ -100,6 +100,13 @@ PEERS = {
             (*PROTECTED, "paths-1000", "client_credentials"),
             "answers `ok` to everything: what gunicorn itself costs",
         ),
+        Peer(
+            "bare app beside ours",
+            f"{_P}.gateway:beside()",
+            f"{_P}.plain:prepare_bare",
+            PROTECTED,
+            "the bare app answers, in a process with a gateway that nobody asks: what a larger process costs",
+        ),
         Peer("dict check", f"{_P}.plain:dict_check()", f"{_P}.plain:prepare", PROTECTED, "all tokens in a dict"),
         Peer("SHA-256 and dict", f"{_P}.plain:sha256_check()", f"{_P}.plain:prepare", PROTECTED, "their digests in a set"),
         Peer(

@@ -31,6 +31,16 @@ def bare() -> OAuthGateway:
     return around(plain.bare)
 
 
+def beside() -> Any:
+    """The bare app, and in its process a gateway that is ready and not asked."""
+    gateway = around(plain.bare)
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        return plain.bare(environ, start_response) if gateway else []
+
+    return app
+
+
 def flask() -> OAuthGateway:
     from benchmarks.peers import flask_plain
 
