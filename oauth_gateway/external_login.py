@@ -21,7 +21,7 @@ from .authentication import REMOTE_USER, Vouched
 from .cookies import take_apart
 from .errors import OAuthError
 from .exchange import Answer, Environ, Exchange
-from .login import OTHER_ACCOUNT, Login, is_recent, settled
+from .login import OTHER_ACCOUNT, Login, hint_of, is_recent, settled
 from .models import Session, User
 from .naming import named
 from .navigation import refuse_unless_navigation, refuse_unless_same_origin, see_other, wrong_form
@@ -121,8 +121,9 @@ class ExternalLogin(Login):
             setting = f"{ours.scheme}://{ours.netloc}{setting}"
         if not theirs.scheme or (theirs.scheme, theirs.netloc) == (ours.scheme, ours.netloc):
             back = back.removeprefix(f"{ours.scheme}://{ours.netloc}")
-        asked = {**({"prompt": "login"} if again else {}), **({"acr_values": acr_values} if acr_values else {})}
-        more = f"&{urlencode(asked)}" if asked else ""
+        wishes = {"prompt": "login" if again else "", "acr_values": acr_values, "login_hint": hint_of(params.parse(query))}
+        asked = urlencode({name: value for name, value in wishes.items() if value})
+        more = f"&{asked}" if asked else ""
         return f"{setting}{'&' if theirs.query else '?'}next={quote(back, safe='/')}{more}"
 
     def _checksum(self, since: int, encoded: str) -> str:

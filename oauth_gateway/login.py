@@ -168,7 +168,7 @@ class Login:
             leads_away=bool(query),
             client_name=grant.request.client.name if grant else "",
             message=message,
-            username=name or (grant.request.params.get("login_hint", "")[:255] if grant else ""),
+            username=name or (hint_of(grant.request.params) if grant else ""),
             action=exchange.url("/authorize/login"),
             csrf=self.sessions.form_token(cookie, "login"),
             next=query,
@@ -207,6 +207,11 @@ class Login:
             return answer
         cookies = tuple(header for header in answer.headers if header[0] == "Set-Cookie")
         return self.server.pages.render(exchange, "signing_out", headers=cookies, frames=frames, goes_to=goes_to)
+
+
+def hint_of(request: params.Params) -> str:
+    """The name that a client would fill in (OpenID Connect Core section 3.1.2.1): as long as a name may be."""
+    return request.get("login_hint", "")[:255]
 
 
 def is_recent(session: Session, max_age: int) -> bool:

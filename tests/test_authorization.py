@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import itertools
+import re
 
 import pytest
 
@@ -379,6 +381,8 @@ def test_what_comes_from_outside_is_escaped(clock: object, text: str) -> None:
     world.gateway.store.update_client(_renamed(world, text), 0)
     browser = world.browser()
     page = browser.open(world.authorize_url(login_hint=text, ui_locales=text, state=text))
+    filled = re.search(r'name="username" value="([^"]*)"', page.text)
+    assert filled and html.unescape(filled[1]) == text, "the hint stands in the field, and is no more than that"
     world.log_in(browser)
     consent = browser.open(world.authorize_url(state=text))
     for shown in (page, consent):

@@ -178,6 +178,18 @@ def test_a_kind_of_login_that_is_asked_for_is_worth_one_visit(outside: World, wh
     assert query_of(back.location)["error"] == "unmet_authentication_requirements"
 
 
+@pytest.mark.parametrize("hint", ["ann@example.com", "名前 & <b>", "a" * 400, "x\r\nSet-Cookie: a=b", "&prompt=none", ""])
+def test_the_name_that_a_client_expects_goes_along_to_the_login_page(outside: World, who: Who, hint: str) -> None:
+    """A044, A054: as one parameter, whatever is in it"""
+    answer = outside.browser().open(outside.authorize_url(login_hint=hint))
+    back = sent_to_login(answer)
+    given = parse_qs(urlsplit(answer.location).query)
+    assert given.get("login_hint", [""]) == [hint[:255]] and given.keys() <= {"next", "login_hint"}
+    assert "\r" not in answer.location and urlsplit(answer.location).fragment == ""
+    page = outside.browser().open(back)
+    assert page.status_code == 403 and "<b>" not in page.text
+
+
 def test_somebody_else_than_the_page_was_shown_to_decides_nothing(outside: World, who: Who) -> None:
     """A051, A052"""
     browser, who.says = outside.browser(), "ann"
