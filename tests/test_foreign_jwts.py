@@ -52,6 +52,7 @@ def test_a_good_token_reaches_the_app_and_makes_nobody_a_user(other: Issuer, clo
 
 
 def test_a_claim_and_a_prefix_make_a_person(other: Issuer, clock: Clock) -> None:
+    """R167: and a client that acts for itself is none"""
     gateway, app = gate(entry(other, username_claim="preferred_username", prefix="kc:"), identity_headers=True)
     assert call(gateway, other.token(clock, preferred_username="änn")).status_code == 200
     token = app.environ["oauth_gateway.token"]

@@ -26,13 +26,20 @@ LONGEST_PAUSE = 300.0  # seconds after a failure in which a URL is left alone; t
 
 
 class FetchError(Exception):
-    """A URL could not be fetched: one sentence for the operator's log. `public` is all that anybody else is told."""
+    """A URL could not be fetched: one sentence for the operator's log. `public` is all that anybody else is told.
+
+    `asked` says whether the other side had its chance, `status` is that of its answer where there was one.
+    """
 
     public = "The URL could not be fetched."
+    asked = True
+    status: int | None = None
 
 
 class _Unasked(FetchError):
     """It was not even tried, or given up on our side: no reason to leave the URL alone."""
+
+    asked = False
 
 
 class Fetched(NamedTuple):
@@ -188,13 +195,15 @@ class Fetcher:
 
     def _transfer(self, goal: Destination, request: Request) -> Answer:
         """The answer, within the deadline. The turn is the worker's to give back: one that hangs in a resolver keeps it."""
-        ends = time.monotonic() + self._deadline
+        began = time.monotonic()
+        ends = began + self._deadline
         tls = self._context() if goal.scheme == "https" else None
         resolve = self._resolve or socket.getaddrinfo
         transfer = Transfer(goal, request, ends, allowed=self._allowed, resolve=resolve, tls=tls)
         turns = self._turns
         if not turns.acquire(timeout=self._deadline):
             raise _Unasked(f"{goal.origin}: {MOST_AT_ONCE} other transfers took longer than the deadline")
+        late = time.monotonic() > began + self._deadline / 10
         try:
             threading.Thread(target=_work, args=(transfer, turns), name="oauth_gateway fetch", daemon=True).start()
         except RuntimeError:
@@ -204,9 +213,13 @@ class Fetcher:
             in_time = transfer.finished.wait(max(0.0, ends - time.monotonic()))
         finally:
             transfer.abandon()
-        if not in_time or transfer.answer is None:
-            raise FetchError(f"{goal.origin}: {transfer.cause if in_time else 'the deadline passed'}")
-        return transfer.answer
+        if in_time and transfer.answer is not None:
+            return transfer.answer
+        if late and transfer.status is None:  # some of the time had passed in the queue
+            raise _Unasked(f"{goal.origin}: other transfers left it too little time")
+        error = FetchError(f"{goal.origin}: {transfer.cause if in_time else 'the deadline passed'}")
+        error.status = transfer.status
+        raise error
 
     def _context(self) -> ssl.SSLContext:
         """The system's authorities are loaded at the first need; two threads may both do it."""

@@ -38,7 +38,10 @@ class Answer(NamedTuple):
 
 
 class Transfer:
-    """A request on its way; `finished` is set once it has an `answer`, or a `cause` why it has none."""
+    """A request on its way; `finished` is set once it has an `answer`, or a `cause` why it has none.
+
+    `status` is that of an answer, whether it is of any use or not.
+    """
 
     def __init__(
         self,
@@ -60,6 +63,7 @@ class Transfer:
         self._handle: socket.socket | None = None
         self.finished = threading.Event()
         self.answer: Answer | None = None
+        self.status: int | None = None
         self.cause = ""
 
     def run(self) -> None:
@@ -137,6 +141,7 @@ class Transfer:
         fixed = {"Host": goal.authority, "User-Agent": "oauth_gateway", "Accept-Encoding": "identity", "Connection": "close"}
         connection.request(request.method, goal.target, request.body, {**fixed, **request.headers})
         response: http.client.HTTPResponse = connection.getresponse()
+        self.status = response.status
         body = b""
         if request.most_bytes is not None:
             _check_head(response, request.most_bytes)

@@ -32,6 +32,8 @@ ASSERTION_SECONDS = 60
 PATIENCE = 2.0  # seconds for an answer; the fetcher's deadline
 DEAD_SECONDS = 60  # for which a dead token is not asked about again
 MOST_DEAD = 10_000
+# answers that are about what was sent, which anybody may choose, and not about the server
+ABOUT_THE_TOKEN = frozenset({400, 413, 414, 422, 431})
 Answer = Mapping[str, Any] | None
 
 
@@ -112,7 +114,8 @@ class Introspection:
         try:
             answer = self._fetcher.ask(self._endpoint.get(now), form, _read, headers)
         except (FetchError, IssuerUnavailable) as error:
-            self._breaker.failed(clock.now())
+            if not isinstance(error, FetchError) or (error.asked and error.status not in ABOUT_THE_TOKEN):
+                self._breaker.failed(clock.now())
             cause = error.cause if isinstance(error, IssuerUnavailable) else f"{self._name}: {error}"
             raise IssuerUnavailable(cause) from None
         self._breaker.succeeded()
