@@ -98,15 +98,15 @@ class Tokens:
         if token is not None and token.expires_at > now:
             return token
         others = self._believed.hits
-        if header in others and (known := others.get(header)) is not None and known.until > now:
-            return known.token
+        if others and (known := others.get(header)) is not None and known[1] > now:
+            return known[0]
         return self._load(header, now)
 
     def of_others(self, header: str, now: float) -> Token | None:
         """The living token in `header` where another issuer's, which needs no store; None where only the store can say."""
         known = self._believed.hits.get(header)
-        if known is not None and known.until > now:
-            return known.token
+        if known is not None and known[1] > now:
+            return known[0]
         return None if self._sealer.foreign else self._from_elsewhere(header, header[7:].lstrip(" "), now)
 
     def of_session(self, cookie: str, scope: str, now: float) -> Token | None:

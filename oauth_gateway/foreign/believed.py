@@ -21,11 +21,11 @@ class Believed(NamedTuple):
 class BelievedTokens:
     """At most `size`, by Authorization header, and fewer where they are long; first in, first out.
 
-    `hits` may be read without a lock.
+    `hits` may be read without a lock, as every request does: so it has bare tuples of a token and its `until`.
     """
 
     def __init__(self, size: int) -> None:
-        self.hits: dict[str, Believed] = {}
+        self.hits: dict[str, tuple[Token, float]] = {}
         self._size = size
         self._left = size * WEIGHT
         self._order: deque[tuple[str, int]] = deque()
@@ -39,7 +39,7 @@ class BelievedTokens:
                     self._drop_oldest()
                 self._order.append((header, weight))
                 self._left -= weight
-            self.hits[header] = found
+            self.hits[header] = (found.token, found.until)
 
     def _drop_oldest(self) -> None:
         header, weight = self._order.popleft()
