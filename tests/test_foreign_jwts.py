@@ -6,6 +6,7 @@ import base64
 import hmac
 import json
 import random
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,8 @@ import webob
 from oauth_gateway import OAuthGateway, jose
 from oauth_gateway.testing import Clock
 
-from .conftest import World, make_world, send
+from .conftest import RecordingApp, World, make_world, send
+from .counted_work import instructions_of
 from .issuers import AUDIENCE, Issuer, entry, gate, issuer, signed_by
 
 
@@ -322,6 +324,30 @@ def test_jwts_of_our_own_are_not_taken_for_the_issuers(other: Issuer, clock: Clo
     mine = world.tokens()["access_token"]
     assert world.call(mine).status_code == 200 and world.app.environ["REMOTE_USER"] == "ann"
     assert not other.asked
+
+
+def test_a_remembered_token_costs_what_an_own_one_costs(other: Issuer, clock: Clock) -> None:
+    """In executed instructions: beside a server a look into a second dict more, without one less than that"""
+    world = make_world("sqlite://", clock, trusted_issuers=[entry(other)])
+    alone, _ = gate(entry(other))
+    text = other.token(clock)
+    traced = sys.gettrace()
+
+    def least(gateway: OAuthGateway, text: str) -> int:
+        requests = []
+        for _ in range(8):
+            request = webob.Request.blank("/thing", base_url=AUDIENCE, headers={"Authorization": f"Bearer {text}"})
+            requests.append(lambda environ=request.environ: gateway(environ, lambda *_: lambda _: None))
+        assert call(gateway, text).status_code == 200
+        return min(instructions_of(request).total() for request in requests)
+
+    try:
+        bare = OAuthGateway.from_settings(RecordingApp(), world.gateway.settings)
+        bare.guard._tokens = world.gateway.guard._tokens
+        own, theirs, without = least(bare, world.tokens()["access_token"]), least(bare, text), least(alone, text)
+    finally:
+        sys.settrace(traced)
+    assert own < theirs <= own + 25 and without <= own, (own, theirs, without)
 
 
 def test_what_a_remembered_token_costs_is_a_look_into_a_dict(
