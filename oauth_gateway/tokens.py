@@ -98,14 +98,14 @@ class Tokens:
         if token is not None and token.expires_at > now:
             return token
         others = self._believed.hits
-        if others and (known := others.get(header)) is not None and known[1] > now:
+        if others and (known := others.get(header)) is not None and known[1] > now and known[2] > monotonic():
             return known[0]
         return self._load(header, now)
 
     def of_others(self, header: str, now: float) -> Token | None:
         """The living token in `header` where another issuer's, which needs no store; None where only the store can say."""
         known = self._believed.hits.get(header)
-        if known is not None and known[1] > now:
+        if known is not None and known[1] > now and known[2] > monotonic():
             return known[0]
         return None if self._sealer.foreign else self._from_elsewhere(header, header[7:].lstrip(" "), now)
 
@@ -221,7 +221,7 @@ class Tokens:
             return None
         token = replace(found.token, scopes=self._shared(self._effective(found.token.scopes)))
         if found.until > now:
-            self._believed.add(header, Believed(token, found.until))
+            self._believed.add(header, Believed(token, found.until), now)
         return token
 
     def _load_session(self, cookie: str, key: str, scope: str, now: float) -> Token | None:
