@@ -106,6 +106,8 @@ BAD: dict[str, dict[str, Any]] = {
     "nbf in the future": {"nbf": 1_800_000_061},
     "nbf as text": {"nbf": "soon"},
     "iat in the future": {"iat": 1_800_000_061},
+    "a login in the future": {"auth_time": 1_800_000_061},
+    "a login at no date": {"auth_time": "now"},
     "without sub": {"sub": None},
     "sub a number": {"sub": 7},
     "sub empty": {"sub": ""},
