@@ -23,6 +23,21 @@ def now() -> float:
     return current
 
 
+class Since:
+    """A moment, and how long ago it was by the clock that says more: `now()` waits after a step back, the other one sleeps with
+    its machine.
+    """
+
+    __slots__ = ("_by", "_now")
+
+    def __init__(self, now: float) -> None:
+        self._now = now
+        self._by = time.monotonic()
+
+    def age(self, now: float) -> float:
+        return max(now - self._now, time.monotonic() - self._by)
+
+
 def replace_source(source: Callable[[], float] | None) -> None:
     """Take the time from `source`, or from the system again with None; for tests."""
     global _source, _latest

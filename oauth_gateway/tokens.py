@@ -96,16 +96,16 @@ class Tokens:
         token = self._hits.get(header)
         if token is not None and token.expires_at > now:
             return token
-        others = self._believed.hits.get(header)
-        if others is not None and others.until > now:
-            return others.token
+        others = self._believed.hits
+        if others and (known := others.get(header)) is not None and known[1] > now and known[2] > monotonic():
+            return known[0]
         return self._load(header, now)
 
     def of_others(self, header: str, now: float) -> Token | None:
         """The living token in `header` where another issuer's, which needs no store; None where only the store can say."""
         known = self._believed.hits.get(header)
-        if known is not None and known.until > now:
-            return known.token
+        if known is not None and known[1] > now and known[2] > monotonic():
+            return known[0]
         return None if self._sealer.foreign else self._from_elsewhere(header, header[7:].lstrip(" "), now)
 
     def of_session(self, cookie: str, scope: str, now: float) -> Token | None:
@@ -220,7 +220,7 @@ class Tokens:
             return None
         token = replace(found.token, scopes=self._alike.one(self._effective(found.token.scopes)))
         if found.until > now:
-            self._believed.add(header, Believed(token, found.until))
+            self._believed.add(header, Believed(token, found.until), now)
         return token
 
     def _load_session(self, cookie: str, key: str, scope: str, now: float) -> Token | None:

@@ -6,6 +6,7 @@ import base64
 import hmac
 import json
 import random
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,8 @@ import webob
 from oauth_gateway import OAuthGateway, jose
 from oauth_gateway.testing import Clock
 
-from .conftest import World, make_world, send
+from .conftest import RecordingApp, World, make_world, send
+from .counted_work import instructions_of
 from .issuers import AUDIENCE, Issuer, entry, gate, issuer, signed_by
 
 
@@ -104,6 +106,8 @@ BAD: dict[str, dict[str, Any]] = {
     "nbf in the future": {"nbf": 1_800_000_061},
     "nbf as text": {"nbf": "soon"},
     "iat in the future": {"iat": 1_800_000_061},
+    "a login in the future": {"auth_time": 1_800_000_061},
+    "a login at no date": {"auth_time": "now"},
     "without sub": {"sub": None},
     "sub a number": {"sub": 7},
     "sub empty": {"sub": ""},
@@ -257,7 +261,7 @@ def test_two_issuers_with_one_kid_keep_their_keys_apart(other: Issuer, clock: Cl
         assert app.environ["oauth_gateway.token"].issuer == second.name
         assert call(gateway, other.token(clock, iss=second.name)).status_code == 401
         assert call(gateway, second.token(clock, iss=other.name)).status_code == 401
-        ids = {known.token.id for known in gateway.guard._tokens._believed.hits.values()}
+        ids = {token.id for token, *_ in gateway.guard._tokens._believed.hits.values()}
         assert len(ids) == 2
 
 
@@ -322,6 +326,30 @@ def test_jwts_of_our_own_are_not_taken_for_the_issuers(other: Issuer, clock: Clo
     mine = world.tokens()["access_token"]
     assert world.call(mine).status_code == 200 and world.app.environ["REMOTE_USER"] == "ann"
     assert not other.asked
+
+
+def test_a_remembered_token_costs_what_an_own_one_costs(other: Issuer, clock: Clock) -> None:
+    """In executed instructions: beside a server a look into a second dict more, without one less than that"""
+    world = make_world("sqlite://", clock, trusted_issuers=[entry(other)])
+    alone, _ = gate(entry(other))
+    text = other.token(clock)
+    traced = sys.gettrace()
+
+    def least(gateway: OAuthGateway, text: str) -> int:
+        requests = []
+        for _ in range(8):
+            request = webob.Request.blank("/thing", base_url=AUDIENCE, headers={"Authorization": f"Bearer {text}"})
+            requests.append(lambda environ=request.environ: gateway(environ, lambda *_: lambda _: None))
+        assert call(gateway, text).status_code == 200
+        return min(instructions_of(request).total() for request in requests)
+
+    try:
+        bare = OAuthGateway.from_settings(RecordingApp(), world.gateway.settings)
+        bare.guard._tokens = world.gateway.guard._tokens
+        own, theirs, without = least(bare, world.tokens()["access_token"]), least(bare, text), least(alone, text)
+    finally:
+        sys.settrace(traced)
+    assert own < theirs <= own + 25 and without <= own, (own, theirs, without)
 
 
 def test_what_a_remembered_token_costs_is_a_look_into_a_dict(

@@ -104,6 +104,6 @@ def test_one_that_is_longer_than_all_may_be_together_is_remembered_alone(other: 
         assert list(gateway.guard._tokens._believed.hits) == [f"Bearer {text}"]
     kept = BelievedTokens(5)
     token = app.environ["oauth_gateway.token"]
-    kept.add("a", Believed(token, 1.0))
-    kept.add("a", Believed(token, 2.0))
-    assert kept.hits["a"].until == 2.0 and len(kept._order) == 1
+    kept.add("a", Believed(token, 1.0), 0.0)
+    kept.add("a", Believed(token, 2.0), 0.0)
+    assert kept.hits["a"][1] == 2.0 and len(kept._order) == 1

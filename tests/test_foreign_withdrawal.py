@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -99,3 +100,31 @@ def test_a_key_that_is_replaced_under_its_own_name_is_withdrawn_too(other: Issue
     other.add_key("k1")
     clock.advance(301)
     assert call(gateway, token).status_code == 401 and call(gateway, other.token(clock)).status_code == 200
+
+
+def test_a_clock_that_is_set_back_prolongs_nothing(other: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`clock.now()` stands still then; another clock goes on"""
+    began = time.monotonic()
+
+    def passed() -> float:
+        return began + past
+
+    past = 0.0
+    monkeypatch.setattr(time, "monotonic", passed)
+    monkeypatch.setattr("oauth_gateway.tokens.monotonic", passed)
+    monkeypatch.setattr("oauth_gateway.foreign.believed.monotonic", passed)
+    gateway, app = gate(entry(other))
+    token = other.token(clock, exp=int(clock()) + 10_000)
+    assert call(gateway, token).status_code == 200
+    clock.time -= 3600
+    past = 239.0
+    assert call(gateway, token).status_code == 200
+    assert sum(other.asked.values()) == 2
+    withdraw(other)
+    past = 301.0
+    assert call(gateway, token).status_code == 401 and app.calls == 2
+    other.add_key("k3")
+    past = 312.0
+    assert call(gateway, other.token(clock, kid="k3", exp=int(clock()) + 10_000)).status_code == 200, (
+        "and new keys are found meanwhile"
+    )

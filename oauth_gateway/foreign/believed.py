@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from time import monotonic
 from typing import NamedTuple
 
 from ..models import Token
@@ -21,17 +22,19 @@ class Believed(NamedTuple):
 class BelievedTokens:
     """At most `size`, by Authorization header, and fewer where they are long; first in, first out.
 
-    `hits` may be read without a lock.
+    `hits` may be read without a lock, as every request does: so it has bare tuples of a token, its `until`
+    and the same by a clock that nobody sets: `now` stands still after a step back.
     """
 
     def __init__(self, size: int) -> None:
-        self.hits: dict[str, Believed] = {}
+        self.hits: dict[str, tuple[Token, float, float]] = {}
         self._size = size
         self._left = size * WEIGHT
         self._order: deque[tuple[str, int]] = deque()
         self._lock = threading.Lock()  # its own: a database that hangs keeps the one of our tokens
 
-    def add(self, header: str, found: Believed) -> None:
+    def add(self, header: str, found: Believed, now: float) -> None:
+        known = (found.token, found.until, monotonic() + found.until - now)
         weight = len(header) + len(repr(found.token.claims))
         with self._lock:
             if header not in self.hits:
@@ -39,7 +42,7 @@ class BelievedTokens:
                     self._drop_oldest()
                 self._order.append((header, weight))
                 self._left -= weight
-            self.hits[header] = found
+            self.hits[header] = known
 
     def _drop_oldest(self) -> None:
         header, weight = self._order.popleft()

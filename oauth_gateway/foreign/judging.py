@@ -65,7 +65,7 @@ def check_claims(claims: Claims, entry: TrustedIssuer, own_audience: str, now: f
         raise JoseRefused("it has no exp")
     if expires + SKEW <= now:
         raise JoseRefused("it has expired")
-    for name in ("nbf", "iat"):
+    for name in ("nbf", "iat", "auth_time"):
         if (date_of(claims, name) or 0) > now + SKEW:
             raise JoseRefused(f"its {name} is in the future")
     return expires

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from ..clock import Since
 from ..errors import IssuerUnavailable
 from ..fetch import FetchError
 from ..forks import reset_in_children
@@ -25,7 +26,7 @@ PATIENCE = 1.0  # seconds for which a request waits, from the beginning of the r
 @dataclass(frozen=True, slots=True)
 class _Kept(Generic[Value]):
     value: Value
-    read: float
+    read: Since
 
 
 class _Reading:
@@ -59,18 +60,19 @@ class Refreshed(Generic[Value]):
         self._kept: _Kept[Value] | None = None
         self._reading: _Reading | None = None
         self._last: _Reading | None = None
-        self._asked = 0.0
+        self._asked: Since | None = None
         self._failed = False
 
     def get(self, now: float) -> Value:
         """What is known: at most FRESH_SECONDS old where its server answers, and at most OLDEST_SECONDS where it does not."""
         kept = self._kept
-        if kept is not None and now < kept.read + AHEAD_SECONDS:
+        age = kept.read.age(now) if kept is not None else OLDEST_SECONDS
+        if kept is not None and age < AHEAD_SECONDS:
             return kept.value
-        if kept is not None and now < kept.read + OLDEST_SECONDS:
+        if kept is not None and age < OLDEST_SECONDS:
             failed = self._failed
             reading = self._begin(now, AGAIN_SECONDS)
-            if now >= kept.read + FRESH_SECONDS and not failed:
+            if age >= FRESH_SECONDS and not failed:
                 reading.done.wait(reading.patience())
             return (self._kept or kept).value
         return self._wait(self._begin(now, 1), now).value
@@ -79,7 +81,7 @@ class Refreshed(Generic[Value]):
         """What is there now, for something that is not in what `get` gave; None where it was asked for just before."""
         with self._lock:
             idle = self._reading is None and self._last is not None and not self._last.failure
-            if idle and now < self._asked + AGAIN_SECONDS:
+            if idle and self._asked_within(AGAIN_SECONDS, now):
                 return None
         reading = self._begin(now, AGAIN_SECONDS)
         kept = self._wait(reading, now)
@@ -90,13 +92,16 @@ class Refreshed(Generic[Value]):
     def _begin(self, now: float, again: float) -> _Reading:
         """The reading that is under way, or a new one; where the last one was too recent, that."""
         with self._lock:
-            if self._reading is None and self._last is not None and now < self._asked + again:
+            if self._reading is None and self._last is not None and self._asked_within(again, now):
                 return self._last
             if self._reading is None:
                 self._reading = self._last = _Reading()
-                self._asked = now
+                self._asked = Since(now)
                 self._start(self._reading, now)
             return self._last or self._reading
+
+    def _asked_within(self, seconds: float, now: float) -> bool:
+        return self._asked is not None and self._asked.age(now) < seconds
 
     def _start(self, reading: _Reading, now: float) -> None:
         thread = threading.Thread(target=self._work, args=(reading, now), name="oauth_gateway issuer", daemon=True)
@@ -110,7 +115,8 @@ class Refreshed(Generic[Value]):
     def _work(self, reading: _Reading, now: float) -> None:
         reading.failure = "the reading broke off"
         try:
-            self._kept = _Kept(self._read(now), now)
+            began = Since(now)
+            self._kept = _Kept(self._read(now), began)
             reading.failure = ""
         except FetchError as error:
             reading.failure = str(error)
@@ -124,6 +130,6 @@ class Refreshed(Generic[Value]):
     def _wait(self, reading: _Reading, now: float) -> _Kept[Value]:
         reading.done.wait(reading.patience())
         kept = self._kept
-        if not reading.done.is_set() or kept is None or now >= kept.read + OLDEST_SECONDS:
+        if not reading.done.is_set() or kept is None or kept.read.age(now) >= OLDEST_SECONDS:
             raise IssuerUnavailable(f"{self._name}: {reading.failure or 'it has not answered yet'}")
         return kept
