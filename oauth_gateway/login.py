@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -99,8 +100,14 @@ class Login:
         query, signed_in = exchange.query(), self.signed_in(exchange)
         query.refuse_repeated()
         following, age = place(query.get("next")), query.get("max_age", "")
+        request = "" if following else query.get("request", "")
         if signed_in is None:
-            return self.page(exchange, following or "")
+            name = self._failed(exchange, query.get("failed", ""))
+            return (
+                self.page(exchange, following or request) if name is None else self._wrong(exchange, following or request, name)
+            )
+        if request and not request.startswith("/"):
+            return self.start(exchange, request)
         if re.fullmatch("[0-9]{1,10}", age) and not is_recent(signed_in[0], int(age)):
             return self.page(
                 exchange, following or "", message=Sentence("Please sign in again to go on."), name=signed_in[1].username
@@ -128,7 +135,7 @@ class Login:
                 exchange, following, message=error.description, name=name, status=error.status, headers=error.headers
             )
         if user is None or started is None:
-            return self.page(exchange, following, message=Sentence("Name or password is not right."), name=name, status=400)
+            return self._again(exchange, following, name)
         value, ended = started
         if ended is not None:
             self.server.events.emit("session.ended", user_id=ended.session.user_id, address=exchange.address)
@@ -141,6 +148,30 @@ class Login:
         # what asked for this login is done; whoever needs proof of it reads auth_time
         asked = settled(request, grant.request.client if grant else None) if request else following
         return self.past_parties(exchange, ended, self.start(exchange, asked, header))
+
+    def _again(self, exchange: Exchange, following: str, name: str) -> Answer:
+        """To the form once more, by a redirect where the address can hold it: so that the back button finds a page to show.
+        Only this browser can read the name, which may be a password in the wrong field.
+        """
+        sealed = self.server.sealer.seal("failed login", name[:255].encode(), self.cookie(exchange) or "")
+        query = {
+            "failed": base64.urlsafe_b64encode(sealed).decode(),
+            "next" if following.startswith("/") else "request": following,
+        }
+        address = f"{exchange.url('/authorize/login')}?{urlencode({name: value for name, value in query.items() if value})}"
+        return see_other(address) if len(address) <= MOST_QUERY else self._wrong(exchange, following, name)
+
+    def _failed(self, exchange: Exchange, text: str) -> str | None:
+        """The name that was not let in at this browser; None where there was none."""
+        try:
+            sealed = base64.urlsafe_b64decode(text.encode("ascii"))
+            name = self.server.sealer.unseal("failed login", sealed, self.cookie(exchange) or "")
+        except ValueError:
+            return None
+        return None if name is None else name.decode()
+
+    def _wrong(self, exchange: Exchange, following: str, name: str) -> Answer:
+        return self.page(exchange, following, message=Sentence("Name or password is not right."), name=name, status=400)
 
     def page(
         self,

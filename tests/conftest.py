@@ -141,7 +141,8 @@ class World:
     def log_in(self, browser: Browser, name: str = "ann", password: str = PASSWORD, next: str = "") -> webob.Response:
         page = browser.open(f"{self.prefix}/authorize/login")
         form = {**hidden(page), "username": name, "password": password, "next": next}
-        return browser.open(f"{self.prefix}/authorize/login", form)
+        answer = browser.open(f"{self.prefix}/authorize/login", form)
+        return browser.open(answer.location) if "failed=" in (answer.location or "") else answer
 
     def consent(self, browser: Browser, url: str, decision: str = "allow") -> webob.Response:
         page = browser.open(url)

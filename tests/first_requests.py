@@ -139,7 +139,7 @@ def be_a_person(worker: Worker) -> None:
     }
     where = "/authorize?" + urlencode(request)
     login = worker.expect(200, "GET", where)
-    worker.expect(400, "POST", "/authorize/login", {**hidden(login), "username": "ann", "password": "wrong"})
+    worker.expect(303, "POST", "/authorize/login", {**hidden(login), "username": "ann", "password": "wrong"})
     where = worker.expect(
         303, "POST", "/authorize/login", {**hidden(login), "username": "ann", "password": worker.known["password"]}
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import html
 import itertools
 import re
+from urllib.parse import urlencode
 
 import pytest
 
-from .conftest import CALLBACK, CHALLENGE, PASSWORD, VERIFIER, World, hidden, make_world, query_of, s256, send
+from .conftest import CALLBACK, CHALLENGE, PASSWORD, VERIFIER, Browser, World, hidden, make_world, query_of, s256, send
 
 
 def test_the_verifier_of_rfc_7636_appendix_b_verifies() -> None:
@@ -342,6 +343,44 @@ def test_wrong_names_and_wrong_passwords_read_the_same(memory_world: World) -> N
         assert answer.status_code == 400
         pages.append(answer.text.partition('role="alert">')[2].partition("<")[0])
     assert len(set(pages[:2])) == 1 and "not right" in pages[0]
+
+
+def failing(world: World, browser: Browser, url: str, name: str = "ann") -> str:
+    """Where a wrong password at the login page of `url` leads."""
+    form = {**hidden(browser.open(url)), "username": name, "password": "a wrong one"}
+    answer = browser.open(f"{world.prefix}/authorize/login", form)
+    assert answer.status_code == 303
+    return str(answer.location)
+
+
+def test_a_wrong_password_leads_to_a_page_that_the_back_button_can_show(world: World) -> None:
+    """A053: by a redirect that keeps the request; later, when somebody is signed in, it goes on with it"""
+    browser, url = world.browser(), world.authorize_url(state="kept")
+    again = failing(world, browser, url, 'a"<b>')
+    assert again.startswith(f"{world.base}{world.prefix}/authorize/login?failed=") and "%3Cb" not in again
+    page = browser.open(again)
+    assert "not right" in page.text and "to continue to" in page.text and 'value="a&#34;&lt;b&gt;"' in page.text
+    answer = browser.open(f"{world.prefix}/authorize/login", {**hidden(page), "username": "ann", "password": PASSWORD})
+    assert query_of(answer.location)["state"] == "kept"
+    back = browser.open(again)
+    assert query_of(back.location)["state"] == "kept" and "asks for access" in browser.open(back.location).text
+
+
+def test_what_a_wrong_password_left_in_an_address_is_read_by_its_browser_only(world: World) -> None:
+    """A044, A054: and leads nowhere else"""
+    mine, other = world.browser(), world.browser()
+    again = failing(world, mine, world.authorize_url(), "my password")
+    assert "not right" in mine.open(again).text
+    for text in (other.open(again).text, mine.open(re.sub("failed=.{9}", "failed=AAAAAAAAA", again)).text):
+        assert "not right" not in text and "my password" not in text and 'name="password"' in text
+    world.log_in(mine)
+    for target in ("//evil.test", "https://evil.test", "/\\evil.test", "\r\nLocation: https://evil.test", "/x"):
+        answer = mine.open(f"{world.prefix}/authorize/login?{urlencode({'request': target})}")
+        assert answer.status_code == 400 or answer.location.startswith(f"{world.base}{world.prefix}/authorize"), target
+    long = world.authorize_url(state="s" * 3900)
+    form = {**hidden(other.open(long)), "username": "ann", "password": "no"}
+    page = other.open(f"{world.prefix}/authorize/login", form)
+    assert page.status_code == 400 and "not right" in page.text, "too long for an address"
 
 
 def test_guessing_is_throttled_by_name_and_address(world: World) -> None:

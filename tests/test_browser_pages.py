@@ -351,6 +351,23 @@ def test_two_tabs_the_back_button_and_a_double_click_lead_where_they_should(chro
     until(window, "answered before")
 
 
+def test_the_back_button_finds_a_page_after_a_wrong_password(chromium: Any, site: Site) -> None:  # noqa: F811
+    """A053: and not the browser's question whether to send the form again"""
+    window = chromium
+    window.get(site.url(state="kept"))
+    log_in(window, "a wrong password")
+    until(window, "not right")
+    assert window.find_element(By.NAME, "username").get_attribute("value") == "Ann Example"
+    log_in(window)
+    until(window, "asks for access")
+    for _ in range(2):
+        window.back()
+        until(window, "asks for access")
+    window.find_element(By.CSS_SELECTOR, "button[value=allow]").click()
+    until(window, "back at the party")
+    assert "state=kept" in window.current_url and "code=" in window.current_url
+
+
 def test_a_login_that_has_ended_meanwhile_starts_the_request_again(chromium: Any, site: Site) -> None:  # noqa: F811
     window = chromium
     window.get(site.url(state="kept"))
@@ -389,8 +406,8 @@ def press(window: Any, *keys: str) -> None:
     ActionChains(window).send_keys(*keys).perform()
 
 
-def log_in(window: Any) -> None:
-    for name, value in (("username", "Ann Example"), ("password", PASSWORD)):
+def log_in(window: Any, password: str = PASSWORD) -> None:
+    for name, value in (("username", "Ann Example"), ("password", password)):
         field = window.find_element(By.NAME, name)
         field.clear()
         field.send_keys(value)

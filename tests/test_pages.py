@@ -136,6 +136,7 @@ def test_pages_speak_the_readers_language_and_redirects_and_json_do_not(memory_w
     assert login.headers["Content-Language"] == tag and "Accept-Language" in login.headers.getall("Vary")
     assert f'<html lang="{tag}" dir="{"rtl" if tag == "ar" else "ltr"}">' in login.text
     wrong = browser.open("/authorize/login", {**hidden(login), "username": "ann", "password": "no"}, **prefers)
+    wrong = browser.open(wrong.location, **prefers)
     error = browser.open("/authorize?client_id=x", **prefers)
     refused = send(world.gateway, "GET", "/api", headers={"Accept": "text/html", "Accept-Language": tag})
     for page, english in ((login, "Password"), (wrong, "not right"), (error, "not known here"), (refused, "is required")):
@@ -152,6 +153,7 @@ def test_a_client_may_ask_for_the_language_and_keeps_it_on_the_way(memory_world:
     login = browser.open(world.authorize_url(ui_locales="xx de"), **prefers)
     assert ">Anmelden<" in login.text
     wrong = browser.open("/authorize/login", {**hidden(login), "username": "ann", "password": "no"}, **prefers)
+    wrong = browser.open(wrong.location, **prefers)
     assert "nicht richtig" in wrong.text
     after = browser.open("/authorize/login", {**hidden(wrong), "username": "ann", "password": PASSWORD}, **prefers)
     assert ">Erlauben<" in browser.open(after.location, **prefers).text
