@@ -168,8 +168,8 @@ def _own_secret(store: Store, database: str, look_only: bool) -> bytes:
     if file is None:
         return secrets.token_bytes(32)
     path = Path(f"{file}.secret")
-    known = not path.exists() and (look_only or store.meta("secret") is not None)
-    if known:
+    known = look_only or store.meta("secret") is not None  # asked first: who recorded it since has made the file before
+    if known and not path.exists():
         raise ConfigurationError(f"secret: {path} is missing; restore it from a backup, the database is of no use without it")
     try:
         if not path.exists():

@@ -17,6 +17,7 @@ from oauth_gateway.languages import TAGS
 from oauth_gateway.models import Consent, Grant, Session, User, digest, public_id
 from oauth_gateway.sealing import new_number
 from oauth_gateway.store import logins
+from oauth_gateway.store.records import logins as record_logins
 from oauth_gateway.testing import Clock, race
 
 from .conftest import PASSWORD, Browser, RecordingApp, World, hidden, make_world, query_of, send
@@ -194,7 +195,8 @@ def test_signing_out_everywhere_happens_as_a_whole_or_not_at_all(world: World, m
 
     form = {**hidden(browsers[0].open(path(world))), "everywhere": "yes"}
     with monkeypatch.context() as patch:
-        patch.setattr(logins, "new_number", fails)
+        for each in (logins, record_logins):
+            patch.setattr(each, "new_number", fails)
         assert browsers[0].open(f"{world.prefix}/authorize/logout", form).status_code == 503
     assert len(made) == 2, "of the jobs that tell the parties"
     assert [each.open(path(world)).status_code for each in browsers] == [200] * 3

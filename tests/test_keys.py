@@ -17,6 +17,7 @@ from oauth_gateway.deployment import open_deployment
 from oauth_gateway.errors import ConfigurationError
 from oauth_gateway.keys import ID_TOKEN_SECONDS, LEAD, READ_SECONDS, SKEW, Keys
 from oauth_gateway.settings import load
+from oauth_gateway.store.sql import SqlStore
 from oauth_gateway.testing import Clock, frozen_time, race
 
 from .conftest import RecordingApp, World, make_world, send
@@ -81,6 +82,26 @@ def test_several_processes_that_start_together_make_each_key_once(tmp_path: Path
     ]
     found = [process.communicate(timeout=60)[0] for process in started]
     assert len(set(found)) == 1 and found[0].count("-0-") == 4, found
+
+
+def test_who_is_overtaken_at_the_first_start_takes_the_secret_that_the_other_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A101: the other makes file and record between two looks of the first"""
+    address, others = f"sqlite:///{tmp_path}/g.db", list[OAuthGateway | None]()
+    meta = SqlStore.meta
+
+    def overtaken(self: SqlStore, name: str) -> str | None:
+        if name == "secret" and not others:
+            others.append(None)
+            others[0] = OAuthGateway(None, database=address, issuer="https://a.test")
+        return meta(self, name)
+
+    monkeypatch.setattr(SqlStore, "meta", overtaken)
+    gateway = OAuthGateway(None, database=address, issuer="https://a.test")
+    assert others[0] is not None
+    text, _ = others[0].server.sealer.issue("at")
+    assert gateway.server.sealer.recognise(text) is not None
 
 
 def test_threads_that_make_the_same_generation_have_one_winner(clock: Clock) -> None:
