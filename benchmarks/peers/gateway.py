@@ -41,6 +41,11 @@ def beside() -> Any:
     return app
 
 
+def sessions() -> OAuthGateway:
+    """Around the bare app, for browsers that are signed in as well."""
+    return around(plain.bare, routes=["* /** session scope=read"])
+
+
 def flask() -> OAuthGateway:
     from benchmarks.peers import flask_plain
 
