@@ -43,7 +43,8 @@ def test_within_ten_minutes_nothing_is_good_that_a_withdrawn_key_signed(
     clock.advance(seen)
     gateway.guard._tokens._believed.hits.clear()
     answers = [call(gateway, token).status_code]
-    assert answers == ([200] if seen < 300 else [401])
+    # from 240 s on the keys are being read anew at this very moment, and that may be the quicker of the two
+    assert answers[0] in ({200} if seen < 240 else {200, 401} if seen < 300 else {401})
     for second in range(seen + 20, BOUND + 1, 20):
         clock.advance(20)
         if traffic:
