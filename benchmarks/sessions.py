@@ -68,7 +68,7 @@ def in_process(folder: Path) -> dict[str, float]:
 
 def signed_in(gateway: OAuthGateway, base: str) -> list[str]:
     """As many Cookie headers of one person."""
-    user = gateway.server.users.create("ann", "correct horse battery", time.time())
+    user = gateway.server.users.create("a person at a browser", "correct horse battery", time.time())
     sessions, name = Sessions(gateway.settings, gateway.store, gateway.server.sealer), session_cookie(base)[0]
     return [f"{name}={sessions.start(user, None, time.time())[0]}" for _ in range(TOKENS)]
 

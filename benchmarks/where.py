@@ -27,7 +27,7 @@ from benchmarks.peers import CALLBACK, VERIFIER, Facts, gateway, handwritten
 from benchmarks.sections import write
 from benchmarks.work import FORM, authorize_url
 
-TURNS = 1000  # requests of each kind that are measured, and as many that are profiled
+TURNS = 450  # requests of each kind that are measured, and as many that are profiled
 BUILTIN = {
     "sqlite3": "SQLite",
     "fdatasync": "flush",
@@ -139,7 +139,7 @@ def main() -> None:
     lines = []
     with tempfile.TemporaryDirectory() as folder:
         os.environ["BENCH_FOLDER"] = folder
-        facts = gateway.prepare(Path(folder), 2 * TURNS)
+        facts = gateway.prepare(Path(folder), 1000)
         ours, other = Asking(gateway.bare(), facts), Asking(handwritten.app(), facts)
         ours.send(next(ours.remembered()))
         gc.collect()
