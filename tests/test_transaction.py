@@ -12,11 +12,11 @@ from sqlalchemy import select
 
 from oauth_gateway.errors import StoreUnavailable
 from oauth_gateway.models import Client
-from oauth_gateway.store import UNTOLD, sqlite
+from oauth_gateway.store import UNTOLD, Outcome, sqlite
 from oauth_gateway.store.schema import token
 from oauth_gateway.store.sql import SqlStore
 from oauth_gateway.store.sqlite import Database
-from oauth_gateway.testing import StoreContract
+from oauth_gateway.testing import NOW, StoreContract
 
 contract = StoreContract()
 
@@ -60,6 +60,13 @@ def test_one_statement_has_no_transaction_around_it_and_is_there_for_everybody(p
     assert place.verbs() == ["INSERT"]
     with sqlite3.connect(place.file) as other:
         assert other.execute("SELECT id FROM oauth_token").fetchall() == [(number,)]
+
+
+def test_a_decision_that_comes_again_when_its_grant_has_gone_with_the_client_is_answered(place: Place) -> None:
+    """The driver's own error for a number that is taken, and not Core's"""
+    client, _, grant, code = contract.a_grant(place.store)
+    place.store.delete_client(client.client_id, NOW)
+    assert place.store.authorize(grant, (code,), None) is Outcome.REPLAYED
 
 
 def test_the_announcement_of_one_who_died_is_finished_first(place: Place) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
@@ -15,6 +16,7 @@ from ..errors import StoreUnavailable
 from .prepared import Prepared
 
 TRIES = 4
+TAKEN = (IntegrityError, sqlite3.IntegrityError)  # as Core has it, and as the driver has it of what is prepared
 MYSQL_DUPLICATE = 1062
 Step = Callable[[Connection, Callable[[str], None]], None]
 Method = TypeVar("Method", bound=Callable[..., Any])

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, Double, and_, bindparam, or_, select, update
-from sqlalchemy.exc import IntegrityError
 
 from ..models import AuthorizationCode, Consent, Grant, StoredToken, public_id
 from . import NewToken, Outcome, Purchase, Redemption, rows
-from .database import add_row
+from .database import TAKEN, add_row
 from .part import Part
 from .prepared import Prepared
 from .schema import REALM, client, consent, feed, grant, session, token, user
@@ -131,7 +130,7 @@ class Grants(Part):
                 if agreed is not None:
                     connection.execute(consent.insert().values(rows.consent_values(agreed)))
                 rows.insert(connection, tokens)
-        except IntegrityError:
+        except TAKEN:
             return Outcome.REPLAYED  # its grant went with a client or person, its code is still there
         return Outcome.WON
 
