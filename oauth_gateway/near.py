@@ -53,7 +53,10 @@ class Near(Generic[Value]):
         if not self._is_near:
             return load()
         read = self._store.epoch  # another function where the database was made anew
-        epoch, kept = read(), self._kept.get(key)
+        try:
+            epoch, kept = read(), self._kept.get(key)
+        except OSError:  # its file cannot be opened for the first time: the store says what is wrong
+            return load()
         if kept is not None and kept[1] == epoch and kept[0] is read and monotonic() < kept[2]:
             return kept[3]
         value = load()

@@ -111,6 +111,18 @@ def test_none_is_not_kept_nor_what_may_not_be_nor_anything_of_a_store_that_is_fa
     assert other.reads == 2
 
 
+def test_where_the_epoch_cannot_be_read_the_store_is_asked() -> None:
+    store, source = Epochs(), Source()
+
+    def broken() -> bytes:
+        raise PermissionError("x.db-epoch")
+
+    kept = made(store)
+    kept.get("a", source)
+    store.epoch = broken
+    assert [kept.get("a", source) for _ in range(2)] == ["first"] * 2 and source.reads == 3
+
+
 def test_it_is_bounded_and_the_latest_stay() -> None:
     lately: Lately[int] = Lately(10)
     for number in range(95):
