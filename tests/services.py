@@ -113,8 +113,13 @@ class Service:
             self.process = None
 
     def pause(self) -> None:
-        """Freeze all its processes (SIGSTOP): connections stay open, nothing answers."""
-        self._signal(signal.SIGSTOP)
+        """Freeze all its processes (SIGSTOP): connections stay open, nothing answers. A signal that was sent is not yet obeyed:
+        on another core a thread goes on for a moment.
+        """
+        stopped, end = self._signal(signal.SIGSTOP), time.monotonic() + SECONDS
+        while not all(stands_still(pid) for pid in stopped):
+            assert time.monotonic() < end, f"{self.name} was not stopped"
+            time.sleep(0.001)
 
     def resume(self) -> None:
         """Let them go on (SIGCONT)."""
@@ -292,6 +297,13 @@ def listens(port: int) -> bool:
         socket.create_connection(("127.0.0.1", port), 1).close()
     except OSError:
         return False
+    return True
+
+
+def stands_still(pid: int) -> bool:
+    """Whether no thread of a process runs: each is stopped or has ended."""
+    with suppress(OSError):  # it ended meanwhile
+        return all(task.read_text().rpartition(")")[2].split()[0] in "TZX" for task in Path(f"/proc/{pid}/task").glob("*/stat"))
     return True
 
 
