@@ -72,8 +72,8 @@ def _by_own_method(
     server: AuthorizationServer, ask: Callable[..., Client], request: AuthorizationRequest, methods: Any, endpoint: str
 ) -> Client | None:
     """The client by a method that was registered beside the built-in ones."""
-    for method in server.published["token_endpoint_auth_methods_supported"]:
-        if method not in BUILT_IN and (methods is None or method in methods):
+    for method in server.own_auth_methods:
+        if methods is None or method in methods:
             try:
                 return ask(request, [method], endpoint)
             except OAuth2Error:
@@ -88,12 +88,11 @@ def _mechanism(request: AuthorizationRequest, endpoint: str, own: Client | None)
     header = request.exchange.environ.get("HTTP_AUTHORIZATION")
     credentials = request.basic
     named = request.params.get("client_id")
-    used = [name for name in ("client_secret", "client_assertion") if name in request.params]
+    used = ("client_secret" in request.params) + ("client_assertion" in request.params)
     if own is not None and (not used or credentials is not None):
-        used.append("own")  # else the one parameter is what it used
-    if credentials is not None or (header and named and own is None):
-        used.append("Authorization")
-    if len(used) > 1 or ("Authorization" in used and credentials is None):
+        used += 1  # else the one parameter is what it used
+    by_header = credentials is not None or (header and named and own is None)
+    if used + bool(by_header) > 1 or (by_header and credentials is None):
         raise OAuthError("invalid_request", "More than one way of client authentication was used.")
     if own is not None:
         if named not in (None, own.client_id):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from . import clock
@@ -21,7 +21,7 @@ LONGEST = 100 * 365 * 86400  # seconds
 Generator = Callable[..., Mapping[str, Any]]  # as Authlib's register_token_generator takes it
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as the next one: that takes three times as long, at every answer
 class Minted:
     """Tokens made but not yet stored: the answer for the client and the rows for the store, the access token first."""
 
@@ -34,7 +34,7 @@ class Minted:
         return public_id(self.rows[0].number)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Issue:
     """One answer in the making, as the steps of `on_token` see it; they may add members to `answer`."""
 
@@ -143,7 +143,7 @@ class Issuing:
 
         No access token outlives its grant. `credential` is it unless a generator makes it; `issuer` is the request's base URL.
         """
-        made = self._generated(client, scope, grant_type, grant, lifetime, refresh)
+        made = self._generated(client, scope, grant_type, grant, lifetime, refresh) if self._token_generators else {}
         seconds = int(made.get("expires_in") or lifetime or self.settings.access_token_lifetime)
         if grant is not None and grant.expires is not None:
             seconds = max(1, min(seconds, int(grant.expires - now)))
@@ -157,7 +157,7 @@ class Issuing:
             words = scope if refresh_scope is None else refresh_scope
             answer["refresh_token"], kept = self.sealer.adopt_or_issue("rt", given_refresh)
             row = self._row(issue, "refresh_token", kept, words, self.settings.refresh_token_lifetime)
-            rows.append(replace(row, parent=parent, generation=generation))
+            rows.append(row._replace(parent=parent, generation=generation))
         if scope:
             answer["scope"] = scope
         for step in self._token_steps:

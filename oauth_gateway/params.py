@@ -6,6 +6,7 @@ which may be repeated (RFC 8707 section 2). Sizes are bounded before anything is
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -55,14 +56,13 @@ def parse(text: str) -> Params:
         raise OAuthError("invalid_request", Sentence("The parameters are not UTF-8.")) from None
     except ValueError:
         raise OAuthError("invalid_request", Sentence("More than %(most)s parameters.", most=MAX_FIELDS)) from None
-    params = Params()
-    for name, value in pairs:
-        if "\0" in value or "\ufffd" in value:
-            raise OAuthError("invalid_request", Sentence("A parameter holds a character that is not allowed."))
-        if value and name not in params:
-            params[name] = value
+    params = Params(pairs)
     params.repeated = frozenset()
-    if len(params) < len(pairs):
+    if len(params) < len(pairs) or "" in params.values():
+        params.clear()
+        for name, value in pairs:
+            if value:
+                params.setdefault(name, value)
         seen = [name for name, _ in pairs]
         params.repeated = frozenset(name for name in seen if seen.count(name) > 1) - MAY_REPEAT
     params.pairs = pairs
@@ -73,11 +73,15 @@ def parse(text: str) -> Params:
 def _pairs(text: str) -> list[tuple[str, str]]:
     """As parse_qsl has them, in a quarter of its time where nothing is encoded; raises ValueError where they are too many."""
     if "%" in text or "+" in text:
-        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
-    if text.count("&") >= MAX_FIELDS:
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+        text = "".join(chain.from_iterable(pairs))
+    elif text.count("&") < MAX_FIELDS:
+        pairs = [part.partition("=")[::2] for part in text.split("&") if part]
+    else:
         raise ValueError(text.count("&"))
-    split = [part.partition("=") for part in text.split("&") if part]
-    return [(name, value) for name, _, value in split]
+    if "\0" in text or "\ufffd" in text:
+        raise OAuthError("invalid_request", Sentence("A parameter holds a character that is not allowed."))
+    return pairs
 
 
 def read_query(environ: dict[str, Any]) -> Params:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
@@ -11,7 +10,7 @@ from authlib.oauth2.rfc6749 import OAuth2Request
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 
 from .errors import OAuthError
-from .exchange import Exchange
+from .exchange import Exchange, Headers
 from .params import Params
 from .scopes import CLAIM
 
@@ -23,29 +22,50 @@ CHALLENGE = (("WWW-Authenticate", 'Basic realm="token endpoint", charset="UTF-8"
 
 
 _BLANK = vars(OAuth2Request("POST", "https://localhost"))
+for _ours in ("method", "uri", "headers", "payload"):
+    del _BLANK[_ours]
+
+
+class Payload(BasicOAuth2Payload):  # type: ignore[misc]
+    """The parameters; the lists, which few ask for, are made when they are asked for."""
+
+    def __init__(self, parameters: Params) -> None:
+        self._data = parameters
+
+    @property
+    def datalist(self) -> dict[str, list[str]]:
+        return {name: [value] for name, value in self._data.items()}
 
 
 class AuthorizationRequest(OAuth2Request):  # type: ignore[misc]
     """A protocol request as Authlib sees it, made of strict parameters and of URLs from the issuer."""
 
+    decision: Decision | None = None
+    trusted_uri: str | None = None  # once client and redirect URI were checked
+    mode = "query"  # how the answer gets there: query, fragment or form_post
+    max_age: int | None = None  # seconds since the last login
+    subject: str | None = None  # the only person who will do, as this client knows people
+    acr: list[Any] | None = None  # the only ways of signing in that will do
+    claims: frozenset[str] = frozenset()  # wanted by name, beyond what the scope brings
+    _basic: Any = None  # not a cached_property, which takes a lock
+
     def __init__(self, exchange: Exchange, parameters: Params, path: str) -> None:
         self.__dict__.update(_BLANK)  # instead of Authlib's constructor, which looks at the URL: ours comes from the issuer
         self.method = exchange.method
-        self.uri = exchange.url(path)
-        self.headers = exchange.headers
         self.exchange = exchange
         self.params = parameters
-        exchange.ui_locales = parameters.get("ui_locales", "")
-        self.payload = BasicOAuth2Payload(parameters)
-        self.decision: Decision | None = None
-        self._basic: Any = None  # not a cached_property, which takes a lock
-        self.trusted_uri: str | None = None  # once client and redirect URI were checked
-        self.mode = "query"  # how the answer gets there: query, fragment or form_post
-        self.max_age: int | None = None  # seconds since the last login
-        self.subject: str | None = None  # the only person who will do, as this client knows people
+        self.payload = Payload(parameters)
         self.asked: dict[str, Any] = {}  # what an OpenID request wants in its answers
-        self.acr: list[Any] | None = None  # the only ways of signing in that will do
-        self.claims: frozenset[str] = frozenset()  # wanted by name, beyond what the scope brings
+        self._path = path
+        exchange.ui_locales = parameters.get("ui_locales", "")
+
+    @property
+    def uri(self) -> str:
+        return self.exchange.url(self._path)
+
+    @property
+    def headers(self) -> Headers:
+        return self.exchange.headers
 
     def validated_redirect_uri(self) -> str:
         """The redirect URI of a client that may use this response type; the server has checked the rest before."""
@@ -70,7 +90,7 @@ class AuthorizationRequest(OAuth2Request):  # type: ignore[misc]
         if scheme.lower() != "basic":
             return None
         try:
-            text = base64.b64decode(value.strip(), validate=True).decode("utf-8")
+            text = binascii.a2b_base64(value.strip(), strict_mode=True).decode("utf-8")
             client_id, colon, secret = text.partition(":")
             if colon:
                 return _form_decoded(client_id), _form_decoded(secret)

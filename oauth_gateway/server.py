@@ -14,6 +14,7 @@ from typing import Any
 import webob
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import AuthorizationServer as AuthlibServer
+from authlib.oauth2.rfc6749 import TokenEndpointMixin
 from authlib.oauth2.rfc6749.errors import UnsupportedGrantTypeError
 
 from . import client_assertions, client_auth
@@ -85,6 +86,8 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
         self._checks: list[Check] = []
         self._token_steps: list[Callable[[Issue], None]] = []
         self._writes = 0
+        self.own_auth_methods: list[str] = []  # beside the built-in ones
+        self._by_grant_type: dict[str, tuple[Any, Any]] = {}
         for method, authenticate in client_auth.METHODS.items():
             self.client_auth(method, authenticate)
         assertions = client_assertions.ClientAssertions(self)
@@ -135,6 +138,8 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
         super().register_grant(cls, extensions)
         if grant_type:
             self.metadata(grant_types_supported=[grant_type])
+        usual = all(_goes_by_its_type(known) for known, _ in self._token_grants)
+        self._by_grant_type = {known.GRANT_TYPE: (known, more) for known, more in self._token_grants[::-1]} if usual else {}
 
     register_grant = grant
 
@@ -155,6 +160,8 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
         """
         super().register_client_auth_method(method, authenticate)
         self.metadata(token_endpoint_auth_methods_supported=[method])
+        if method not in client_auth.BUILT_IN and method not in self.own_auth_methods:
+            self.own_auth_methods.append(method)
 
     register_client_auth_method = client_auth
 
@@ -256,6 +263,12 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
         grant_type = request.params.get("grant_type")
         if grant_type is None:
             raise OAuthError("invalid_request", "The parameter grant_type is missing.")
+        if grant_type in self._by_grant_type:  # Authlib asks one class after the other
+            cls, extensions = self._by_grant_type[grant_type]
+            made = cls(request, self)
+            for extend in extensions or ():
+                extend(made)
+            return made
         try:
             return super().get_token_grant(request)
         except UnsupportedGrantTypeError:
@@ -278,3 +291,9 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
                 self.store.purge(now)
             except StoreUnavailable as error:  # what was written before is committed and must be answered
                 log.warning("expired rows were not deleted: %s", error)
+
+
+def _goes_by_its_type(cls: Any) -> bool:
+    """Whether Authlib would choose a grant class by nothing but `grant_type`."""
+    check = getattr(cls.check_token_endpoint, "__func__", None)
+    return check is TokenEndpointMixin.check_token_endpoint.__func__ and "POST" in cls.TOKEN_ENDPOINT_HTTP_METHODS

@@ -75,7 +75,7 @@ class Gate:
         text, credential = self.sealer.issue("at", made)
         now = self.world.clock()
         row = contract.a_token(self.world.machine, number=credential.number, digest=credential.digest)
-        row = replace(row, audience=self.world.base, issued=now, expires=now + DAY, **changes)
+        row = row._replace(audience=self.world.base, issued=now, expires=now + DAY, **changes)
         if stored:
             self.world.gateway.store.issue(row)
         return text, row
@@ -210,7 +210,7 @@ def test_what_another_generator_made_is_never_remembered_as_unknown(gate: Gate) 
     text, credential = gate.sealer.adopt_or_issue("at", "a-text-that-was-chosen-in-advance")
     assert gate.asked(text, 3) == 3
     _, row = gate.issue(stored=False)
-    gate.world.gateway.store.issue(replace(row, number=credential.number, digest=credential.digest))
+    gate.world.gateway.store.issue(row._replace(number=credential.number, digest=credential.digest))
     assert gate.finds(text)
 
 

@@ -123,7 +123,7 @@ def fill(store: Store) -> NewToken:
     session = Session(digest("cookie"), "sid", user.user_id, NOW, NOW, NOW + 10**6, ("pwd", "otp"), "1")
     store.add_session(session)
     grant = Grant(new_number(), client.number, user.user_id, "s", "openid", "aud", NOW, session="sid", asked={"nonce": "ü"})
-    token = replace(contract.a_token(client, "rt", grant_id=grant.id), expires=NOW + 10 * RETENTION)
+    token = contract.a_token(client, "rt", grant_id=grant.id)._replace(expires=NOW + 10 * RETENTION)
     agreed = Consent(new_number(), user.user_id, client.number, "https://a.test/", "aud", "read", NOW)
     assert store.authorize(grant, (token,), agreed) is Outcome.WON
     bought = contract.a_token(client, grant_id=code.grant_id)

@@ -114,7 +114,7 @@ def test_nothing_but_digests_is_stored_of_secrets(server: RedisServer, store: St
         text, credential = sealer.issue(kind)
         texts.append(text.encode())
         new = contract.a_token(client, kind)
-        store.issue(replace(new, number=credential.number, digest=credential.digest))
+        store.issue(new._replace(number=credential.number, digest=credential.digest))
     server.connection.bgrewriteaof()
     kept = b"".join(path.read_bytes() for path in server.folder.rglob("*") if path.is_file())
     for text in texts:

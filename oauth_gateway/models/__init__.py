@@ -6,7 +6,7 @@ them as hexadecimal text. No value here holds a usable secret, only digests.
 
 from __future__ import annotations
 
-from .client import Client, Secret
+from .client import Client, Secret, scope_words
 from .digests import digest, public_id
 from .people import SEEN_SECONDS, Consent, Session, User
 from .tokens import LACKS_SCOPE, NOTHING, AuthorizationCode, Grant, SessionToken, StoredToken, Token
@@ -31,4 +31,5 @@ __all__ = [
     "User",
     "digest",
     "public_id",
+    "scope_words",
 ]

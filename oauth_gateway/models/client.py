@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from authlib.oauth2.rfc6749 import ClientMixin
@@ -11,6 +12,12 @@ from authlib.oauth2.rfc6749 import ClientMixin
 from .. import clock, redirects
 from ..sentences import Worded
 from .digests import digest
+
+
+@lru_cache(1024)
+def scope_words(scope: str) -> frozenset[str]:
+    """The names in a scope. Of the few that there are each is split once; all who have it share them."""
+    return frozenset(scope.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,7 @@ class Client(ClientMixin):  # type: ignore[misc]
 
     @property
     def scopes(self) -> frozenset[str]:
-        return frozenset(str(self.metadata.get("scope", "")).split())
+        return scope_words(str(self.metadata.get("scope", "")))
 
     client_name = name  # Authlib's name for it, as are the next ones
 

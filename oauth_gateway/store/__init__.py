@@ -11,7 +11,7 @@ import enum
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..errors import ConfigurationError
 from ..models import AuthorizationCode, Client, Consent, Grant, Job, Party, Session, SigningKey, StoredToken, User
@@ -20,13 +20,12 @@ EPOCH_BYTES = 16
 UNTOLD = b"\xff" * EPOCH_BYTES  # an epoch while a revocation is committed, and after it where its process died before it told
 
 
-@dataclass(frozen=True, slots=True)
-class NewToken:
-    """A token or code to be stored: `number` is its key, `digest` the SHA-256 of its text."""
+class NewToken(NamedTuple):
+    """A token or code to be stored: `number` is its key, `digest` the SHA-256 of its text. A tuple, as rows are written."""
 
     number: int
     kind: str  # access_token, refresh_token or authorization_code
-    digest: bytes = field(repr=False)
+    digest: bytes
     client: int
     scope: str
     audience: str
@@ -37,6 +36,9 @@ class NewToken:
     generation: int = 0
     redirect_uri: str | None = None
     code_challenge: str | None = None
+
+    def __repr__(self) -> str:
+        return f"NewToken({self.number}, {self.kind!r})"
 
 
 @dataclass(frozen=True, slots=True)

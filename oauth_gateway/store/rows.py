@@ -5,56 +5,33 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, bindparam
+from sqlalchemy import Connection, bindparam, literal_column
 
-from ..models import NOTHING, Consent, Grant, StoredToken, public_id
+from ..models import NOTHING, Consent, Grant, StoredToken, public_id, scope_words
 from . import NewToken
 from .prepared import Prepared
 from .schema import REALM, token
 
-_NAMES = (
-    "id realm kind digest client grant_id parent generation scope audience issued expires failures redirect_uri code_challenge"
-)
-_COLUMNS = _NAMES.split()
+_COLUMNS = ("id", *NewToken._fields[1:])
 
 
 def insert(connection: Connection, tokens: Sequence[NewToken]) -> None:
     """Store the tokens of an answer, in one statement."""
-    if not tokens:
-        return
-    statement, names = _insert_of(len(tokens))
-    statement.run(connection, **dict(zip(names, [value for new in tokens for value in _values_of(new)], strict=True)))
+    if tokens:
+        values = tokens[0] if len(tokens) == 1 else tuple(chain.from_iterable(tokens))
+        _insert_of(len(tokens)).run_in_order(connection, values)
 
 
 @functools.cache
-def _insert_of(count: int) -> tuple[Prepared, list[str]]:
-    """The statement for so many tokens, and the names of their values in the order of the columns."""
-    each = [{column: f"{column}{place}" for column in _COLUMNS} for place in range(count)]
-    values: list[Any] = [{column: bindparam(name) for column, name in names.items()} for names in each]
-    return Prepared(token.insert().values(values)), [name for names in each for name in names.values()]
-
-
-def _values_of(new: NewToken) -> tuple[Any, ...]:
-    """In the order of the columns."""
-    return (
-        new.number,
-        REALM,
-        new.kind,
-        new.digest,
-        new.client,
-        new.grant_id,
-        new.parent,
-        new.generation,
-        new.scope,
-        new.audience,
-        new.issued,
-        new.expires,
-        0,  # failures
-        new.redirect_uri,
-        new.code_challenge,
-    )
+def _insert_of(count: int) -> Prepared:
+    """The statement for so many tokens, whose values come in the order of NewToken's."""
+    names = [f"{column}{place}" for place in range(count) for column in _COLUMNS]
+    always: dict[str, Any] = {"realm": literal_column(repr(REALM)), "failures": literal_column("0")}
+    each = [{**always, **{column: bindparam(f"{column}{place}") for column in _COLUMNS}} for place in range(count)]
+    return Prepared(token.insert().values(each), names)
 
 
 def lives(row: Any, dormant: bool = False) -> bool:
@@ -93,7 +70,7 @@ def token_of(row: Any) -> StoredToken:
         family.user_id if family else None,
         row.username,
         (family.user_id or family.subject) if family else row.client_id,
-        frozenset(row.scope.split()),
+        scope_words(row.scope),
         row.audience,
         "",  # the issuer
         public_id(row.grant_id) if row.grant_id is not None else None,

@@ -19,17 +19,23 @@ if TYPE_CHECKING:
 MOST_READERS = 8
 
 
+def translate(error: BaseException) -> None:
+    """Raise every way in which SQLite can fail to answer as StoreUnavailable; the cause stays attached for the log."""
+    if isinstance(error, (DBAPIError, sqlite3.Error, OSError)):
+        cause = getattr(error, "orig", None) or error
+        if not isinstance(cause, sqlite3.IntegrityError):  # there the database did answer: trying again would not help
+            raise StoreUnavailable(f"the database did not answer: {cause}") from error
+
+
 class Translated:
-    """Every way in which SQLite can fail to answer, as StoreUnavailable; the cause stays attached for the log."""
+    """The same for all that happens within it."""
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (DBAPIError, sqlite3.Error, OSError)):
-            cause = getattr(error, "orig", None) or error
-            if not isinstance(cause, sqlite3.IntegrityError):  # there the database did answer: trying again would not help
-                raise StoreUnavailable(f"the database did not answer: {cause}") from error
+        if error is not None:
+            translate(error)
 
 
 translated = Translated()
@@ -55,7 +61,7 @@ class Reading:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         if error is not None:
             self._connection.close()
-            translated.__exit__(kind, error, trace)
+            translate(error)
         elif self._pool is self._database.readers and len(self._pool) < MOST_READERS:  # another pool: the file was replaced
             self._pool.append(self._connection)
         else:
@@ -80,14 +86,14 @@ class Writing:
         database = self._database
         database.take_turn()
         try:
-            with translated:
-                self._connection = connection = database.writer()
-                self._alone = self._alone and not database.is_announced()
-                if not self._alone:
-                    driver_of(connection).execute("BEGIN IMMEDIATE")
-                    self._begun()
-        except BaseException:
+            self._connection = connection = database.writer()
+            self._alone = self._alone and not database.is_announced()
+            if not self._alone:
+                driver_of(connection).execute("BEGIN IMMEDIATE")
+                self._begun()
+        except BaseException as failure:
             database.give_turn()
+            translate(failure)
             raise
         return connection
 
@@ -102,16 +108,18 @@ class Writing:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         database, flush = self._database, self._database.flush
         try:
-            with translated:
-                if error is None:
-                    self._commit()
-                elif not self._alone:
-                    database.roll_back(self._connection)
+            if error is None:
+                self._commit()
+            elif not self._alone:
+                database.roll_back(self._connection)
             number = flush.wrote() if error is None and flush is not None else 0
+        except BaseException as failure:
+            translate(failure)
+            raise
         finally:
             database.give_turn()
         if error is not None:
-            translated.__exit__(kind, error, trace)
+            translate(error)
         elif self._durable and flush is not None:
             with translated:
                 flush.wait(number)

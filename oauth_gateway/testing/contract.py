@@ -160,7 +160,7 @@ class StoreContract(LoginContract, AccessContract, WorkContract):
         def revoke() -> None:
             for _ in range(150):
                 text, credential = sealer.issue("at")
-                new = replace(self.a_token(client), number=credential.number, digest=credential.digest)
+                new = self.a_token(client)._replace(number=credential.number, digest=credential.digest)
                 store.issue(new)
                 current.append(f"Bearer {text}")
                 expect(tokens.find(current[-1], NOW) is not None, "it is good")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ..models import Client, Grant, Secret, User, digest
 from ..sealing import Sealer, new_number
 from ..store import NewToken, Outcome, Store
@@ -37,7 +35,7 @@ class StoreTest:
         token = NewToken(
             credential.number, names[kind], credential.digest, client.number, "read", "aud", NOW, NOW + 600, code_challenge="c"
         )
-        return replace(token, **values)  # type: ignore[arg-type]
+        return token._replace(**values)  # type: ignore[arg-type]
 
     def a_grant(self, store: Store, kind: str = "ac") -> tuple[Client, User, Grant, NewToken]:
         client, user = self.a_client(store), self.a_user(store)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...models import StoredToken, public_id
+from ...models import StoredToken, public_id, scope_words
 from ..kinds import Key, Record
 from ..values import grant_of
 from .primitives import Reader
@@ -55,7 +55,7 @@ class Family:
             user_id=grant.user_id if grant else None,
             username=user["username"] if user else None,
             subject=(grant.user_id or grant.subject) if grant else client_id,
-            scopes=frozenset(token["scope"].split()),
+            scopes=scope_words(token["scope"]),
             audience=token["audience"],
             issuer="",
             grant_id=public_id(grant.id) if grant else None,
