@@ -65,8 +65,8 @@ class Credential:
 
 
 class Mac:
-    """HMAC-SHA256 (RFC 2104) under one key of at most 64 bytes, with the key's part of both hashes done once: OpenSSL's function
-    looks for its algorithm at every call, which takes longer than the hashing.
+    """HMAC-SHA256 (RFC 2104) under one key of at most 64 bytes, with the key's part of both hashes done once: OpenSSL's own
+    function looks for its algorithm at every call, which takes longer than the hashing.
     """
 
     __slots__ = ("_inner", "_outer")

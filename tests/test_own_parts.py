@@ -19,7 +19,7 @@ from oauth_gateway.clients import Clients
 from oauth_gateway.models import Client
 from oauth_gateway.testing import Clock
 
-from .conftest import CALLBACK, CHALLENGE, VERIFIER, basic, query_of, send
+from .conftest import CALLBACK, CHALLENGE, VERIFIER, World, basic, query_of, send
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 BASE = "http://127.0.0.1:8000"
@@ -94,6 +94,39 @@ def test_an_own_grant() -> None:
     assert refused.status_code == 401, "the grant does not take public clients"
     document = part.get("/.well-known/oauth-authorization-server").json
     assert "urn:example:api-key" in document["grant_types_supported"]
+
+
+def test_own_grants_are_chosen_as_authlib_chooses(world: World) -> None:
+    """The first that says yes; and one of our grant types takes the place of ours."""
+
+    class Both(ClientCredentialsGrant):
+        TOKEN_ENDPOINT_AUTH_METHODS = None
+
+        def validate_token_request(self) -> None:
+            self.request.client = self.authenticate_token_endpoint_client()
+
+        def create_token_response(self) -> tuple[int, dict[str, str], list[tuple[str, str]]]:
+            return 200, {"made_by": type(self).__name__}, []
+
+    class Ours(Both):
+        GRANT_TYPE = "client_credentials"
+
+    class Chosen(Both):
+        GRANT_TYPE = "urn:example:chosen"
+
+        @classmethod
+        def check_token_endpoint(cls, request: Any) -> bool:
+            return bool(request.payload.data.get("choose"))
+
+    def made_by(**form: str) -> str:
+        return str(world.token(form, world.machine).json["made_by"])
+
+    assert world.token({"grant_type": "client_credentials"}, world.machine).json["access_token"]
+    world.gateway.server.register_grant(Ours, [lambda grant: setattr(grant, "extended", True)])
+    assert made_by(grant_type="client_credentials") == "Ours"
+    world.gateway.server.register_grant(Chosen)
+    assert made_by(grant_type="client_credentials") == "Ours" and made_by(grant_type="x", choose="1") == "Chosen"
+    assert world.token({"grant_type": "x"}, world.machine).json["error"] == "unsupported_grant_type"
 
 
 def test_an_own_endpoint() -> None:

@@ -46,9 +46,9 @@ class RefreshTokenGrant(AuthlibGrant):  # type: ignore[misc]
         minted = self._mint(server, request.client, old, now)
         # the same request, repeated: whoever asks for another scope does not get the answer again
         binding = "\n".join((request.form["refresh_token"], minted.answer.get("scope", "")))
-        sealed = server.sealer.seal("grace", json.dumps(minted.answer).encode(), binding)
         grace = server.settings.refresh_token_reuse_grace
-        purchase = Purchase(minted.rows, sealed if grace else None, now + grace)
+        sealed = server.sealer.seal("grace", json.dumps(minted.answer).encode(), binding) if grace else None
+        purchase = Purchase(minted.rows, sealed, now + grace)
         redemption = server.store.redeem(old.number, purchase, now)
         if redemption.outcome is Outcome.WON:
             server.after_write(now)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .client import Client, Secret, scope_words
 from .digests import digest, public_id
+from .making import maker
 from .people import SEEN_SECONDS, Consent, Session, User
 from .tokens import LACKS_SCOPE, NOTHING, AuthorizationCode, Grant, SessionToken, StoredToken, Token
 from .work import Job, Party, SigningKey
@@ -30,6 +31,7 @@ __all__ = [
     "Token",
     "User",
     "digest",
+    "maker",
     "public_id",
     "scope_words",
 ]

@@ -10,11 +10,12 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, literal_column
 
-from ..models import NOTHING, Consent, Grant, StoredToken, public_id, scope_words
+from ..models import NOTHING, Consent, Grant, StoredToken, maker, public_id, scope_words
 from . import NewToken
 from .prepared import Prepared
 from .schema import REALM, token
 
+_grant, _stored_token = maker(Grant), maker(StoredToken)
 _COLUMNS = ("id", *NewToken._fields[1:])
 
 
@@ -64,7 +65,7 @@ def token_of(row: Any) -> StoredToken:
     expires = row.expires
     if family is not None and family.expires is not None:
         expires = min(expires, family.expires)
-    return StoredToken(  # without their names: with them it takes half as long again
+    return _stored_token(  # without their names: with them it takes half as long again
         public_id(row.id),
         row.client_id,
         family.user_id if family else None,
@@ -91,22 +92,22 @@ def token_of(row: Any) -> StoredToken:
 
 
 def grant_of(row: Any) -> Grant:
-    return Grant(
-        id=row.grant_id,
-        client=row.client,
-        user_id=row.grant_user_id,
-        subject=row.grant_subject,
-        scope=row.grant_scope,
-        audience=row.grant_audience,
-        created=row.grant_created,
-        expires=row.grant_expires,
-        consent_id=row.grant_consent_id,
-        session=row.grant_session,
-        auth_time=row.grant_auth_time,
-        amr=tuple(row.grant_amr.split()),
-        acr=row.grant_acr,
-        revoked=row.grant_revoked,
-        asked=json.loads(row.grant_claims) if row.grant_claims else {},
+    return _grant(
+        row.grant_id,
+        row.client,
+        row.grant_user_id,
+        row.grant_subject,
+        row.grant_scope,
+        row.grant_audience,
+        row.grant_created,
+        row.grant_expires,
+        row.grant_consent_id,
+        row.grant_session,
+        row.grant_auth_time,
+        tuple(row.grant_amr.split()),
+        row.grant_acr,
+        row.grant_revoked,
+        json.loads(row.grant_claims) if row.grant_claims else {},
     )
 
 
