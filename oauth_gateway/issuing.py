@@ -156,19 +156,40 @@ class Issuing:
         if refresh:
             words = scope if refresh_scope is None else refresh_scope
             answer["refresh_token"], kept = self.sealer.adopt_or_issue("rt", given_refresh)
-            row = self._row(issue, "refresh_token", kept, words, self.settings.refresh_token_lifetime)
-            rows.append(row._replace(parent=parent, generation=generation))
+            longest = self.settings.refresh_token_lifetime
+            rows.append(self._row(issue, "refresh_token", kept, words, longest, parent, generation))
         if scope:
             answer["scope"] = scope
         for step in self._token_steps:
             step(issue)
         return Minted(answer, tuple(rows))
 
-    def _row(self, issue: Issue, kind: str, made: Credential, scope: str, seconds: int) -> NewToken:
+    def _row(
+        self,
+        issue: Issue,
+        kind: str,
+        made: Credential,
+        scope: str,
+        seconds: int,
+        parent: int | None = None,
+        generation: int = 0,
+    ) -> NewToken:
         """What is stored of a token of this answer."""
-        audience, family = (issue.grant.audience, issue.grant.id) if issue.grant else (self.settings.audience, None)
-        ends = issue.now + seconds
-        return NewToken(made.number, kind, made.digest, issue.client.number, scope, audience, issue.now, ends, family)
+        grant = issue.grant
+        audience, grant_id = (grant.audience, grant.id) if grant is not None else (self.settings.audience, None)
+        return NewToken(
+            made.number,
+            kind,
+            made.digest,
+            issue.client.number,
+            scope,
+            audience,
+            issue.now,
+            issue.now + seconds,
+            grant_id,
+            parent,
+            generation,
+        )
 
     def _access_token(self, issue: Issue, credential: tuple[str, Credential] | None) -> tuple[str, Credential]:
         """The text that a registered generator made, a JWT, or an opaque one, which may have been made before."""

@@ -124,21 +124,21 @@ class Sealer:
     def seal(self, purpose: str, data: bytes, binding: str) -> bytes:
         """`data` encrypted (AES-256-GCM) under the newest secret and `binding`, which opening must present again."""
         nonce = os.urandom(12)
-        return nonce + AESGCM(_bound(self._keys_for(purpose)[-1], binding)).encrypt(nonce, data, None)
+        return nonce + AESGCM(self._macs_for(purpose)[-1].of(binding.encode())).encrypt(nonce, data, None)
 
     def is_newest(self, purpose: str, sealed: bytes, binding: str) -> bool:
         """Whether the newest secret opens it."""
         try:
-            AESGCM(_bound(self._keys_for(purpose)[-1], binding)).decrypt(sealed[:12], sealed[12:], None)
+            AESGCM(self._macs_for(purpose)[-1].of(binding.encode())).decrypt(sealed[:12], sealed[12:], None)
         except InvalidTag:
             return False
         return True
 
     def unseal(self, purpose: str, sealed: bytes, binding: str) -> bytes | None:
         """The data, or None where no listed secret and this binding open it."""
-        for key in reversed(self._keys_for(purpose)):
+        for key in reversed(self._macs_for(purpose)):
             try:
-                return AESGCM(_bound(key, binding)).decrypt(sealed[:12], sealed[12:], None)
+                return AESGCM(key.of(binding.encode())).decrypt(sealed[:12], sealed[12:], None)
             except InvalidTag:
                 continue
         return None
@@ -188,10 +188,6 @@ def _adopted(text: str) -> Credential:
     """Where a text of another's making is kept: its row's number is the beginning of its digest."""
     digest = hashlib.sha256(text.encode()).digest()
     return Credential("", int.from_bytes(digest[:8], "big") >> 1, digest)
-
-
-def _bound(key: bytes, binding: str) -> bytes:
-    return hmac.digest(key, binding.encode(), "sha256")
 
 
 def _base64(data: bytes) -> str:
