@@ -96,30 +96,46 @@ def read_query(environ: dict[str, Any]) -> Params:
 
 def read_form(environ: dict[str, Any]) -> Params:
     """The parameters of a form body, read once and bounded; 413 and 415 as HTTP has them."""
-    content_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
         raise OAuthError("invalid_request", Sentence("Compressed bodies are not accepted."), 415)
-    length_text = environ.get("CONTENT_LENGTH") or ""
-    chunked = not length_text and (environ.get("wsgi.input_terminated") or "HTTP_TRANSFER_ENCODING" in environ)
-    if length_text and not (length_text.isascii() and length_text.isdigit()):
-        raise OAuthError("invalid_request", Sentence("Content-Length is not a number."))
-    length = MAX_BODY + 1 if chunked else int(length_text[:10] or 0)  # more digits are too much anyway
-    if length > MAX_BODY and not chunked:
-        raise OAuthError("invalid_request", _TOO_LARGE, 413)
-    if length and not chunked and content_type != "application/x-www-form-urlencoded":
-        raise OAuthError("invalid_request", _NOT_A_FORM, 415)
-    body = _read(environ["wsgi.input"], length) if length else b""
-    if chunked:
-        if len(body) > MAX_BODY:
-            raise OAuthError("invalid_request", _TOO_LARGE, 413)
-        if body and content_type != "application/x-www-form-urlencoded":
-            raise OAuthError("invalid_request", _NOT_A_FORM, 415)
-    elif len(body) < length:
-        raise OAuthError("invalid_request", Sentence("The body is shorter than its Content-Length."))
+    length = environ.get("CONTENT_LENGTH")
+    body = _read_counted(environ, length) if length else _read_chunked(environ)
     try:
         return parse(body.decode("ascii"))
     except UnicodeDecodeError:
         raise OAuthError("invalid_request", Sentence("The body holds unencoded characters.")) from None
+
+
+def _read_counted(environ: dict[str, Any], length_text: str) -> bytes:
+    if not (length_text.isascii() and length_text.isdigit()):
+        raise OAuthError("invalid_request", Sentence("Content-Length is not a number."))
+    length = int(length_text[:10])  # more digits are too much anyway
+    if length > MAX_BODY:
+        raise OAuthError("invalid_request", _TOO_LARGE, 413)
+    if not length:
+        return b""
+    _refuse_other_types(environ)
+    body = _read(environ["wsgi.input"], length)
+    if len(body) < length:
+        raise OAuthError("invalid_request", Sentence("The body is shorter than its Content-Length."))
+    return body
+
+
+def _read_chunked(environ: dict[str, Any]) -> bytes:
+    """A body whose length nobody told, if there is one."""
+    if not environ.get("wsgi.input_terminated") and "HTTP_TRANSFER_ENCODING" not in environ:
+        return b""
+    body = _read(environ["wsgi.input"], MAX_BODY + 1)
+    if len(body) > MAX_BODY:
+        raise OAuthError("invalid_request", _TOO_LARGE, 413)
+    if body:
+        _refuse_other_types(environ)
+    return body
+
+
+def _refuse_other_types(environ: dict[str, Any]) -> None:
+    if environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+        raise OAuthError("invalid_request", _NOT_A_FORM, 415)
 
 
 def _read(stream: Any, length: int) -> bytes:
