@@ -12,10 +12,11 @@ from typing import NoReturn
 from urllib.parse import quote, urlencode, urlsplit
 
 from . import clock
+from .cookies import LONGEST_KNOWN, KnownCookies
 from .errors import OAuthError, SignInRequired
 from .exchange import Environ, loopback_base, session_cookie
 from .fetch_metadata import is_from, may_read, navigates
-from .models import Token
+from .models import SessionToken, Token
 from .policy import SAFE, Decision
 from .refusals import accepts_page
 from .sentences import Sentence
@@ -34,22 +35,43 @@ class BrowserSessions:
         self._settings = settings
         self._tokens = tokens
         self.judges = judges
+        self.cookies = KnownCookies()
         self._issuer = _Place(settings.issuer) if settings.issuer else None
 
-    def token(self, environ: Environ, decision: Decision, cookies: dict[str, str]) -> Token:
-        """The session as a token with the scopes that the rule names; `cookies` are our own by name.
+    def token(self, environ: Environ, decision: Decision, header: str | None) -> Token:
+        """The session as a token with the scopes that the rule names; of `header`, the Cookie header, the app sees the rest.
 
         Raises SignInRequired for a person at a browser, OAuthError for everybody else who must not pass.
         """
         here = self._issuer or _Place(loopback_base(environ))
-        value = cookies.get(here.cookie)
-        token = self._tokens.of_session(value, decision.session, clock.now()) if value is not None else None
-        if token is None:
-            self._sign_in(environ, here, decision, OAuthError("", Sentence("A bearer token is required."), 401), {})
+        known = self._tokens.of_cookies(decision.session + header, clock.now()) if header is not None else None
+        if known is None:
+            token = self._look_up(environ, here, decision, header)
+        else:
+            token, rest = known
+            if rest:
+                environ["HTTP_COOKIE"] = rest
+            else:
+                del environ["HTTP_COOKIE"]
         if not decision.safe or "HTTP_ORIGIN" in environ or environ.get("HTTP_SEC_FETCH_SITE") not in _OWN:
             _refuse_other_sites(environ, decision, here.origin)
         if decision.words:
             self._judge(environ, here, token, decision)
+        return token
+
+    def _look_up(self, environ: Environ, here: _Place, decision: Decision, header: str | None) -> SessionToken:
+        """The session by our cookie alone, whatever comes beside it."""
+        token = None
+        if header is not None and "oauth_gateway" in header:
+            rest, ours = self.cookies.hide_ours(environ, header)
+            value = ours.get(here.cookie)
+            if value is not None:
+                token = self._tokens.of_session(value, decision.session, clock.now())
+                # without an issuer the cookie's name depends on more than this header
+                if token is not None and here is self._issuer and len(header) <= LONGEST_KNOWN:
+                    self._tokens.remember_cookies(header, value, decision.session, token, rest)
+        if token is None:
+            self._sign_in(environ, here, decision, OAuthError("", Sentence("A bearer token is required."), 401), {})
         return token
 
     def _judge(self, environ: Environ, here: _Place, token: Token, decision: Decision) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _OURS = re.compile(r"(?:__Host-oauth_gateway-[0-9a-f]{8}|oauth_gateway_[0-9]{1,5})=")
 _VALUE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
@@ -36,15 +36,24 @@ def take_apart(header: str) -> Cookies:
 
 
 class KnownCookies:
-    """The same, remembered in `known`. Threads may do a header twice, which changes nothing."""
+    """The same, remembered. Threads may do a header twice, which changes nothing."""
 
     def __init__(self) -> None:
-        self.known: dict[str, Cookies] = {}
+        self._known: dict[str, Cookies] = {}
 
-    def take_apart(self, header: str) -> Cookies:
+    def hide_ours(self, environ: dict[str, Any], header: str) -> Cookies:
+        """What is in `environ`'s Cookie header, of which the app will see the rest."""
+        found = self._known.get(header) or self._take_apart(header)
+        if found.rest:
+            environ["HTTP_COOKIE"] = found.rest
+        else:
+            del environ["HTTP_COOKIE"]
+        return found
+
+    def _take_apart(self, header: str) -> Cookies:
         made = take_apart(header)
         if len(header) <= LONGEST_KNOWN:
-            if len(self.known) >= MOST_KNOWN:
-                self.known.clear()
-            self.known[header] = made
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[header] = made
         return made

@@ -14,7 +14,6 @@ from urllib.parse import quote, unquote_plus
 
 from . import clock
 from .browser_sessions import BrowserSessions
-from .cookies import KnownCookies
 from .cors import is_preflight
 from .errors import OAuthError, StepUpRequired, StoreUnavailable
 from .exchange import Answer, Environ
@@ -60,7 +59,6 @@ NEEDS_TOKEN = Sentence("A bearer token is required.")
 LONGEST_PATH = 300  # characters; decisions about longer ones are made anew
 _CREDENTIAL = re.compile(r"[A-Za-z0-9\-._~+/]+=*\Z")
 _BEARER = re.compile(r"(?:\A|,)\s*bearer(?:\s|\Z)", re.IGNORECASE)
-_NO_COOKIES: dict[str, str] = {}
 
 
 class Guard:
@@ -72,8 +70,7 @@ class Guard:
         self._refusals = refusals
         self._browsers = browsers
         self._judges = browsers.judges
-        self._cookies = KnownCookies()
-        self._known_cookies = self._cookies.known
+        self._cookies = browsers.cookies
         self._forward = settings.forward_authorization
         self._identity_headers = settings.identity_headers
         self._unprefixed = {entry.issuer for entry in settings.trusted_issuers if entry.prefix is None}
@@ -99,25 +96,20 @@ class Guard:
         """Make `environ` what the app may see, or raise OAuthError (or StoreUnavailable) before the app is called."""
         if not UNUSUAL.isdisjoint(environ):
             decision = self._drop_unusual(environ, decision)
-        cookies = environ.get("HTTP_COOKIE")
-        ours = _NO_COOKIES
-        if cookies is not None and "oauth_gateway" in cookies:
-            ours = self._take_ours(environ, cookies)
-        header = environ.get("HTTP_AUTHORIZATION")
-        if environ["REQUEST_METHOD"] == "OPTIONS" and is_preflight(environ):
-            return _admit_preflight(environ, decision)
-        if decision.kind == "public":
-            return self._admit_everybody(environ, decision, header)
+        header, cookies = environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_COOKIE")
+        by_session = header is None and decision.session  # then `browsers` hides our cookies, of which it needs one
+        if cookies is not None and not by_session and "oauth_gateway" in cookies:
+            self._cookies.hide_ours(environ, cookies)
+        if decision.may_be_open and self._admit_anybody(environ, decision, header):
+            return
         query = environ.get("QUERY_STRING")
-        if query and ("access_token" in query or "%" in query) and _names_a_token(query):
+        if query and _names_a_token(query):
             raise OAuthError("invalid_request", Sentence("A token must not be sent in the query string."))
-        if header is None:
-            if decision.kind == "optional":
-                return self._without_token(environ, decision)
-            if decision.kind != "session":
-                raise OAuthError("", NEEDS_TOKEN, 401)
-            token = self._browsers.token(environ, decision, ours)
+        if by_session:
+            token = self._browsers.token(environ, decision, cookies)
             environ["AUTH_TYPE"] = "Session"
+        elif header is None:
+            raise OAuthError("", NEEDS_TOKEN, 401)
         else:
             try:
                 found = self._tokens.find(header, clock.now()) if header[:7] == "Bearer " else None
@@ -132,34 +124,33 @@ class Guard:
         environ["oauth_gateway.token"] = token
         environ["oauth_gateway.require"] = token.require
         environ["oauth_gateway.refuse"] = decision.refuse
-        if token.username is not None:
-            environ["REMOTE_USER"] = _wsgi_text(token.username)
+        name = token.username
+        if name is not None:
+            environ["REMOTE_USER"] = name if name.isascii() else name.encode().decode("latin-1")  # as PEP 3333 has UTF-8
         if self._identity_headers:
             _add_identity_headers(environ, token, named=token.issuer not in self._unprefixed)
-
-    def _take_ours(self, environ: Environ, cookies: str) -> dict[str, str]:
-        """Our own cookies, which the app must not see, out of the header."""
-        rest, ours = self._known_cookies.get(cookies) or self._cookies.take_apart(cookies)
-        if rest:
-            environ["HTTP_COOKIE"] = rest
-        else:
-            del environ["HTTP_COOKIE"]
-        return ours
 
     def _look_closer(self, environ: Environ, token: Token, decision: Decision) -> None:
         if not decision.scopes <= token.scopes:
             raise _lacks_scope(token, decision)
         look_closer(token, decision, self._judges, environ)
 
-    def _admit_everybody(self, environ: Environ, decision: Decision, header: str | None) -> None:
-        if header is not None and not self._forward and _BEARER.search(header):
-            del environ["HTTP_AUTHORIZATION"]
-        self._without_token(environ, decision)
-
-    def _without_token(self, environ: Environ, decision: Decision) -> None:
+    def _admit_anybody(self, environ: Environ, decision: Decision, header: str | None) -> bool:
+        """Whether it needs no token: then it is made what the app may see."""
+        require = _require_a_token
+        if is_preflight(environ):  # it brings none either, nor anything else that the app could take for somebody's
+            for name in ("HTTP_AUTHORIZATION", "HTTP_COOKIE", *OVERRIDES):
+                environ.pop(name, None)
+        elif decision.kind == "public":
+            require = _require_in_vain
+            if header is not None and not self._forward and _BEARER.search(header):
+                del environ["HTTP_AUTHORIZATION"]
+        elif decision.kind != "optional" or header is not None or _names_a_token(environ.get("QUERY_STRING", "")):
+            return False
         environ["oauth_gateway.token"] = None
-        environ["oauth_gateway.require"] = _require_a_token if decision.kind == "optional" else _require_in_vain
+        environ["oauth_gateway.require"] = require
         environ["oauth_gateway.refuse"] = decision.refuse
+        return True
 
     def _step_up(self, decision: Decision, environ: Environ, error: StepUpRequired) -> Answer:
         """The answer to what the app demanded: it names that together with what the rule asks for already."""
@@ -190,7 +181,8 @@ class Guard:
             other = environ.get(name)
             if other:
                 named = self._policy.decide(other.strip().upper()[:32], environ.get("PATH_INFO") or "/")
-                decision = self._answering(combine(decision.rules + named.rules, safe=decision.safe and named.safe))
+                safe, may_be_open = decision.safe and named.safe, decision.may_be_open
+                decision = self._answering(combine(decision.rules + named.rules, safe=safe, may_be_open=may_be_open))
         return decision
 
     def _answering(self, decision: Decision) -> Decision:
@@ -201,15 +193,6 @@ def _lacks_scope(token: Token, decision: Decision) -> OAuthError:
     refusal = OAuthError("insufficient_scope", LACKS_SCOPE, 403, scope=" ".join(sorted(decision.scopes)))
     refusal.token = token
     return refusal
-
-
-def _admit_preflight(environ: Environ, decision: Decision) -> None:
-    """A preflight needs no token and brings none, nor anything else that the app could take for somebody's."""
-    for name in ("HTTP_AUTHORIZATION", "HTTP_COOKIE", *OVERRIDES):
-        environ.pop(name, None)
-    environ["oauth_gateway.token"] = None
-    environ["oauth_gateway.require"] = _require_a_token
-    environ["oauth_gateway.refuse"] = decision.refuse
 
 
 def _require_a_token(*scopes: str) -> None:
@@ -233,12 +216,9 @@ def _normalised(header: str) -> str:
 
 
 def _names_a_token(query: str) -> bool:
+    if "access_token" not in query and "%" not in query:
+        return False
     return any(unquote_plus(pair.partition("=")[0]) == "access_token" for pair in re.split("[&;]", query))
-
-
-def _wsgi_text(text: str) -> str:
-    """Text as WSGI wants it: UTF-8 bytes read as latin-1 (PEP 3333)."""
-    return text if text.isascii() else text.encode().decode("latin-1")
 
 
 def _add_identity_headers(environ: Environ, token: Token, *, named: bool) -> None:

@@ -85,18 +85,22 @@ class Decision:
     words: tuple[Word, ...] = ()
     wanted: frozenset[str] = frozenset()
     safe: bool = False  # whether the method changes nothing
-    session: str = ""  # what tells sessions with these scopes from others
+    session: str = ""  # where one will do: the scopes that it gets, between line ends, which no scope has
+    may_be_open: bool = False  # whether there are requests that need no token: the guard looks which
     refuse: Callable[..., Any] | None = field(default=None, compare=False, repr=False)  # the guard's answer to a step-up
 
 
-def combine(rules: tuple[Rule, ...], *, safe: bool) -> Decision:
-    """What is needed where all of `rules` must allow, by a method that is `safe` or not."""
+def combine(rules: tuple[Rule, ...], *, safe: bool, may_be_open: bool = False) -> Decision:
+    """What is needed where all of `rules` must allow, by a method that is `safe` or not; with `may_be_open` some requests
+    need no token whatever the rules say.
+    """
     access = [rule.access for rule in rules]
     kind = max((each.kind for each in access), key=KINDS.index)
     scopes = frozenset[str]().union(*(each.scopes for each in access))
     words = tuple(dict.fromkeys(word for each in access for word in each.words))
     wanted = scopes | ({LOOK_CLOSER} if words else set())
-    return Decision(kind, scopes, rules, words, wanted, safe, " ".join(["", *sorted(scopes)]))
+    session = f"\n{' '.join(sorted(scopes))}\n" if kind == "session" else ""
+    return Decision(kind, scopes, rules, words, wanted, safe, session, may_be_open or kind in ("public", "optional"))
 
 
 def parse_rule(text: str) -> Rule:
@@ -242,4 +246,4 @@ class Policy:
                 # what asks for a token on every path decides about the path as it is only, like the default
                 if rule not in rules and rule is not DEFAULT and not rule.is_default:
                     rules.append(rule)
-        return combine(tuple(rules), safe=method in SAFE)
+        return combine(tuple(rules), safe=method in SAFE, may_be_open=method == "OPTIONS")  # it may be a preflight

@@ -1,4 +1,4 @@
-"""What a process remembers of access tokens: first in, first out, found by header and by whatever ends a token.
+"""What a process remembers of access tokens and sessions: first in, first out, found by header and by whatever ends them.
 
 A process remembers a hundred thousand, so each is kept small. What ends a token is found by chains through arrays: a link is
 8 bytes, where an entry in a dict of sets is 300. A chain belongs to a hash: the few subjects that share one end together, which
@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Hashable, Sequence
-from typing import Any, TypeVar
-
-from .models import Token
+from typing import Any, Generic, TypeVar
 
 LINKS = 6  # a token, at most: itself, its client, grant, person, session and key
 MOST_CHAINS = 1 << 20
@@ -23,18 +21,18 @@ _MORE_BEFORE = [_FREE] * 256 * LINKS
 Value = TypeVar("Value")
 
 
-class Remembered:
+class Remembered(Generic[Value]):
     """At most `size` tokens. `hits` may be read without a lock; everything else needs one."""
 
     def __init__(self, size: int) -> None:
-        self.hits: dict[str, Token] = {}  # by Authorization header; always the same dict
+        self.hits: dict[Hashable, Value] = {}  # by header; always the same dict
         self._size = size
         self._mask = min(1 << (2 * size).bit_length(), MOST_CHAINS) - 1
         self._wide = "i" if size * LINKS < 1 << 31 else "q"
         self._start_empty()
 
     def _start_empty(self) -> None:
-        self._headers: list[str | None] = []  # a place each; links `place * LINKS` and the next few are that token's
+        self._headers: list[Hashable] = []  # a place each; links `place * LINKS` and the next few are that token's
         self._oldest = 0
         self._first = array(self._wide, [-1]) * (self._mask + 1)  # the first link of each chain, -1 for none
         self._after = array(self._wide)
@@ -44,7 +42,7 @@ class Remembered:
         self.hits.clear()
         self._start_empty()
 
-    def add(self, header: str, token: Token, subjects: Sequence[Hashable]) -> None:
+    def add(self, header: Hashable, token: Value, subjects: Sequence[Hashable]) -> None:
         """Remember `token` until one of `subjects`, at most LINKS, ends or until `size` others came."""
         if header not in self.hits:  # another thread may have been faster; what ends a token never changes
             place = self._free_place()
@@ -58,7 +56,7 @@ class Remembered:
                     before[next_link] = link
         self.hits[header] = token
 
-    def forget(self, header: str, subject: Hashable) -> None:
+    def forget(self, header: Hashable, subject: Hashable) -> None:
         """Forget one token, which `subject` would end."""
         link = self._first[hash(subject) & self._mask] if header in self.hits else -1
         while link >= 0 and self._headers[link // LINKS] != header:

@@ -27,6 +27,7 @@ from .store import UNTOLD, Store
 
 log = logging.getLogger("oauth_gateway")
 WATCH_SECONDS = 1.0
+MOST_HEADERS = 1 << 14  # Cookie headers: who sends others again and again pushes out no token, and no session
 SETTLED = 300.0  # seconds after which no transaction that stores a token can still be under way, whoever's clock is wrong
 
 
@@ -73,8 +74,10 @@ class Tokens:
         self._lock = threading.RLock()
         self._epoch = self._store.epoch if self._grace is None else self._store.last_epoch
         self._asking = False
-        self._remembered = Remembered(self._size)
-        self._hits = self._remembered.hits  # read without the lock
+        self._remembered: Remembered[Token] = Remembered(self._size)  # sessions among them, by value and scope words
+        self._headers: Remembered[tuple[SessionToken, str]] = Remembered(min(self._size, MOST_HEADERS))
+        self._hits = self._remembered.hits  # read without the lock, as are these:
+        self._header_hits = self._headers.hits
         self._believed = BelievedTokens(self._size)
         self._refused = Refused()
         self._alike = Alike()
@@ -108,19 +111,35 @@ class Tokens:
             return known[0]
         return None if self._sealer.foreign else self._from_elsewhere(header, header[7:].lstrip(" "), now)
 
-    def of_session(self, cookie: str, scope: str, now: float) -> Token | None:
-        """The living login session behind a cookie's value, or None: as a token of no client, with the words of `scope`, which
-        starts with a blank, and what they imply.
+    def of_cookies(self, key: str, now: float) -> tuple[SessionToken, str] | None:
+        """What `remember_cookies` was told of a login session that lives; without it `of_session` is to be asked.
 
-        It is remembered and forgotten as tokens are. Raises StoreUnavailable where nothing can be said.
+        `key` is a decision's `session` and a whole Cookie header. Raises StoreUnavailable where nothing can be said.
+        """
+        if key not in self._header_hits:
+            return None  # nor is the store asked, which may be away: there may be no session in it
+        if now >= self._watch_due or monotonic() >= self._watch_by or self._epoch() != self._applied:
+            self._follow(now)
+        known = self._header_hits.get(key)
+        return known if known is not None and known[0].noted_next > now else None
+
+    def remember_cookies(self, header: str, cookie: str, scope: str, token: SessionToken, rest: str) -> None:
+        """Have `of_cookies` find `token`, which `of_session` gave, and `rest` of the header, unless it has ended since."""
+        with self._lock:
+            if self._hits.get((cookie, scope)) is token:
+                self._headers.add(scope + header, (token, rest), token.subjects())
+
+    def of_session(self, cookie: str, scope: str, now: float) -> SessionToken | None:
+        """The living login session behind a cookie's value, or None: as a token of no client, with the words of `scope` and
+        what they imply. It is remembered and forgotten as tokens are. Raises StoreUnavailable where nothing can be said.
         """
         if now >= self._watch_due or monotonic() >= self._watch_by or self._epoch() != self._applied:
             self._follow(now)
-        key = cookie + scope  # no Authorization header of a token: these have a blank behind their scheme, the value has none
+        key = (cookie, scope)  # as no Authorization header can be
         token = self._hits.get(key)
-        if token is not None and token.noted_next > now:  # what has such a key has it
+        if isinstance(token, SessionToken) and token.noted_next > now:
             return token
-        return self._load_session(cookie, key, scope, now)
+        return self._load_session(key, now)
 
     def could_be_ours(self, header: str) -> bool:
         """Whether the credential is well-formed with a true checksum; garbage is refused without any store."""
@@ -167,11 +186,13 @@ class Tokens:
             self._forget_keys()  # before the position moves: whoever judges a key from here on reads it anew
         for entry in changes.entries:
             self._remembered.end(entry)
+            self._headers.end(entry)
         self._position = changes.head
         self._applied = None if epoch == UNTOLD else epoch
 
     def _drop(self) -> None:
         self._remembered.clear()
+        self._headers.clear()
         self._refused.clear()
         self._alike.clear()
         self._applied = None
@@ -202,7 +223,7 @@ class Tokens:
         token = self._for_the_app(stored)
         with self._lock:
             if self._position == position <= head:
-                self._remembered.add(header, token, _subjects(stored, credential.kid))
+                self._remembered.add(header, token, stored.subjects(credential.kid))
         return token
 
     def _is_gone(self, credential: Credential) -> bool:
@@ -223,8 +244,9 @@ class Tokens:
             self._believed.add(header, Believed(token, found.until), now)
         return token
 
-    def _load_session(self, cookie: str, key: str, scope: str, now: float) -> Token | None:
+    def _load_session(self, key: tuple[str, str], now: float) -> SessionToken | None:
         position = self._position  # what is read afterwards has all that was applied until here
+        cookie, scope = key
         known = self._hits.get(key)
         if isinstance(known, SessionToken) and known.expires_at > now:
             self.seen.add(digest(cookie), now)
@@ -242,10 +264,10 @@ class Tokens:
             if known is not None:
                 self._remembered.forget(key, ("session", known.id))
             if self._position == position:
-                self._remembered.add(key, token, [("session", session.sid), ("user", user.user_id)])
+                self._remembered.add(key, token, token.subjects())
         return token
 
-    def _seen_next(self, known: SessionToken, key: str, now: float) -> Token:
+    def _seen_next(self, known: SessionToken, key: tuple[str, str], now: float) -> SessionToken:
         """The session, which was noted as seen, to be noted again in a while."""
         token = replace(known, noted_next=min(known.expires_at, now + SEEN_SECONDS))
         with self._lock:
@@ -276,17 +298,3 @@ class Tokens:
             alike(stored.amr, stored.amr),
             stored.claims,
         )
-
-
-def _subjects(token: StoredToken, kid: str | None) -> list[tuple[str, str]]:
-    """The feed entries that end this token; `kid` is of the key that signed it, where it is a JWT."""
-    keys = [("token", token.id), ("client", token.client_id)]
-    if token.grant_id is not None:
-        keys.append(("grant", token.grant_id))
-    if token.user_id is not None:
-        keys.append(("user", token.user_id))
-    if token.session is not None:
-        keys.append(("session", token.session))
-    if kid is not None:
-        keys.append(("key", kid))
-    return keys

@@ -24,9 +24,11 @@ from urllib.parse import urlencode
 
 from oauth_gateway import OAuthGateway
 from oauth_gateway.clients import Clients
+from oauth_gateway.exchange import session_cookie
 from oauth_gateway.gateway import is_well_known
 from oauth_gateway.jobs import Jobs
 from oauth_gateway.sealing import new_number
+from oauth_gateway.sessions import Sessions
 from oauth_gateway.store.flush import Flush
 
 from .first_requests import BASE, CALLBACK, Worker, be_a_machine, be_a_person, read_documents
@@ -66,6 +68,17 @@ class Deployment:
         self.known = self.token()
 
     def thing(self, credential: str, path: str = "/thing") -> Request:
+        return self._request(path, {"HTTP_AUTHORIZATION": f"Bearer {credential}"})
+
+    def browser(self) -> Callable[[], Request]:
+        """Requests by the session of a person who is signed in."""
+        gateway = self.gateway
+        user = gateway.server.users.create("a person at a browser", "correct horse battery", time.time())
+        value, _ = Sessions(gateway.settings, gateway.store, gateway.server.sealer).start(user, None, time.time())
+        cookie = f"a=b; {session_cookie(BASE)[0]}={value}"
+        return lambda: self._request("/thing", {"HTTP_COOKIE": cookie})
+
+    def _request(self, path: str, brought: dict[str, str]) -> Request:
         environ = {
             "REQUEST_METHOD": "GET",
             "SCRIPT_NAME": "",
@@ -73,9 +86,9 @@ class Deployment:
             "QUERY_STRING": "",
             "HTTP_HOST": "api.example.com",
             "HTTP_ACCEPT": "*/*",
-            "HTTP_AUTHORIZATION": f"Bearer {credential}",
             "REMOTE_ADDR": "127.0.0.1",
             "wsgi.url_scheme": "https",
+            **brought,
         }
         return lambda: self.gateway(environ, ignore)
 
@@ -178,6 +191,7 @@ def work(kind: type[OAuthGateway] = OAuthGateway) -> dict[str, dict[str, Any]]:
         plain = Deployment(f"{folder}/a.db", kind)
         named = Deployment(f"{folder}/b.db", kind, identity_headers=True)
         signed = Deployment(f"{folder}/c.db", kind, access_token_format="jwt")
+        site = Deployment(f"{folder}/d.db", kind, routes=["* /** session scope=read"])
         unknown = plain.gateway.server.sealer.issue("at")[0]
         dead = plain.gateway.server.sealer.issue("at", new_number() - (3_600_000 << 21))[0]  # of an hour ago, and purged since
         plain.thing(plain.known, "/other")()
@@ -186,13 +200,14 @@ def work(kind: type[OAuthGateway] = OAuthGateway) -> dict[str, dict[str, Any]]:
             "cached, other path": count(lambda: plain.thing(plain.known, "/other")),
             "cached, identity headers": count(lambda: named.thing(named.known)),
             "cached, JWT": count(lambda: signed.thing(signed.known)),
+            "session": count(site.browser()),
             "garbage": count(lambda: plain.thing("garbage")),
             "unknown, our checksum": count(lambda: plain.thing(unknown)),
             "dead, again": count(lambda: plain.thing(dead)),
             "miss": count(lambda: plain.thing(plain.token())),
             "client_credentials": count(plain.token_request),
         }
-        for deployment in (plain, named, signed):
+        for deployment in (plain, named, signed, site):
             deployment.gateway.store.close()
     return found
 

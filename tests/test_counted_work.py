@@ -21,14 +21,15 @@ VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 # executed instructions; calls of Python functions; those of our own among them; calls of C functions
 WORK: dict[str, dict[str, tuple[int, int, int, int]]] = {
     "3.11": {
-        "cached": (212, 4, 4, 10),
-        "cached, other path": (212, 4, 4, 10),
-        "cached, identity headers": (517, 12, 6, 34),
-        "cached, JWT": (212, 4, 4, 10),
-        "garbage": (1228, 43, 38, 56),
-        "unknown, our checksum": (2126, 85, 72, 100),
-        "dead, again": (1480, 51, 40, 76),
-        "miss": (1424, 36, 30, 48),
+        "cached": (211, 4, 4, 10),
+        "cached, other path": (211, 4, 4, 10),
+        "cached, identity headers": (516, 12, 6, 34),
+        "cached, JWT": (211, 4, 4, 10),
+        "session": (256, 5, 5, 12),
+        "garbage": (1225, 43, 38, 56),
+        "unknown, our checksum": (2123, 85, 72, 100),
+        "dead, again": (1477, 51, 40, 76),
+        "miss": (1423, 36, 30, 48),
         "client_credentials": (3199, 151, 113, 119),
     },
     "3.13": {
@@ -54,6 +55,7 @@ THROUGH_LIBRARIES = {
 }
 WHERE = {
     "cached": "OAuthGateway.__call__, Guard.admit, Tokens.find and Database.epoch",
+    "session": "OAuthGateway.__call__, Guard.admit, BrowserSessions.token and Tokens.of_cookies",
     "garbage": "Guard._token, Sealer.recognise and refusals.py",
     "unknown": "Tokens._load and Grants.token",
     "dead": "Tokens._load, refused.py and refusals.py",

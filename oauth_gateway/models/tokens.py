@@ -155,6 +155,10 @@ class SessionToken(Token):
             noted_next=noted_next,
         )
 
+    def subjects(self) -> list[tuple[str, str | None]]:
+        """The feed entries that end it."""
+        return [("session", self.id), ("user", self.user_id)]
+
 
 @dataclass(frozen=True, slots=True)
 class StoredToken(Token):
@@ -171,6 +175,19 @@ class StoredToken(Token):
     def lives(self, now: float, audience: str) -> bool:
         """Whether it is good for `audience` at `now`; a refresh token that was used up is not."""
         return self.expires_at > now and not self.revoked and self.redeemed is None and self.audience == audience
+
+    def subjects(self, kid: str | None) -> list[tuple[str, str]]:
+        """The feed entries that end this token; `kid` is of the key that signed it, where it is a JWT."""
+        keys = [("token", self.id), ("client", self.client_id)]
+        if self.grant_id is not None:
+            keys.append(("grant", self.grant_id))
+        if self.user_id is not None:
+            keys.append(("user", self.user_id))
+        if self.session is not None:
+            keys.append(("session", self.session))
+        if kid is not None:
+            keys.append(("key", kid))
+        return keys
 
     def is_revoked(self) -> bool:
         return self.revoked
