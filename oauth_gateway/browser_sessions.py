@@ -16,7 +16,7 @@ from .cookies import LONGEST_KNOWN, KnownCookies
 from .errors import OAuthError, SignInRequired
 from .exchange import Environ, loopback_base, session_cookie
 from .fetch_metadata import is_from, may_read, navigates
-from .models import SessionToken, Token
+from .models import Token
 from .policy import SAFE, Decision
 from .refusals import accepts_page
 from .sentences import Sentence
@@ -25,7 +25,7 @@ from .step_up import Judge, demands, has_acr, look_closer
 from .tokens import Tokens
 
 MOST_NEXT = 2500  # characters; encoded once more it must fit into a request line
-_OWN = (None, "same-origin", "none")  # Sec-Fetch-Site of requests that no other site has caused
+OWN = (None, "same-origin", "none")  # Sec-Fetch-Site of requests that no other site has caused
 
 
 class BrowserSessions:
@@ -35,44 +35,40 @@ class BrowserSessions:
         self._settings = settings
         self._tokens = tokens
         self.judges = judges
-        self.cookies = KnownCookies()
+        self._cookies = KnownCookies()
         self._issuer = _Place(settings.issuer) if settings.issuer else None
 
-    def token(self, environ: Environ, decision: Decision, header: str | None) -> Token:
-        """The session as a token with the scopes that the rule names; of `header`, the Cookie header, the app sees the rest.
+    def find(self, environ: Environ, decision: Decision, header: str | None) -> tuple[Token, str]:
+        """The session by our cookie in the Cookie header, as a token with the scopes that the rule names, and the rest of the
+        header. Both are remembered for the whole header.
 
         Raises SignInRequired for a person at a browser, OAuthError for everybody else who must not pass.
         """
-        here = self._issuer or _Place(loopback_base(environ))
-        known = self._tokens.of_cookies(decision.session + header, clock.now()) if header is not None else None
-        if known is None:
-            token = self._look_up(environ, here, decision, header)
-        else:
-            token, rest = known
-            if rest:
-                environ["HTTP_COOKIE"] = rest
-            else:
-                del environ["HTTP_COOKIE"]
-        if not decision.safe or "HTTP_ORIGIN" in environ or environ.get("HTTP_SEC_FETCH_SITE") not in _OWN:
-            _refuse_other_sites(environ, decision, here.origin)
+        here = self._here(environ)
+        if header is not None and "oauth_gateway" in header:
+            rest, ours = self._cookies.take_apart(header)
+            value = ours.get(here.cookie)
+            token = self._tokens.of_session(value, decision.session, clock.now()) if value is not None else None
+            if token is not None and value is not None:
+                # without an issuer the cookie's name depends on more than this header
+                if here is self._issuer and len(header) <= LONGEST_KNOWN:
+                    self._tokens.remember_cookies(header, value, decision.session, token, rest)
+                return token, rest
+        self._sign_in(environ, here, decision, OAuthError("", Sentence("A bearer token is required."), 401), {})
+
+    def judge(self, environ: Environ, decision: Decision, token: Token) -> None:
+        """Raise as `find` does for what comes from other sites, and where the rules' words ask for more."""
+        here = self._here(environ)
+        if not decision.safe and not is_from(environ, here.origin):
+            raise OAuthError("access_denied", Sentence("This was not sent from a page of this site."), 403)
+        if decision.safe and not may_read(environ, here.origin):
+            sentence = Sentence("Another site may not ask for this with the session of this browser.")
+            raise OAuthError("access_denied", sentence, 403)
         if decision.words:
             self._judge(environ, here, token, decision)
-        return token
 
-    def _look_up(self, environ: Environ, here: _Place, decision: Decision, header: str | None) -> SessionToken:
-        """The session by our cookie alone, whatever comes beside it."""
-        token = None
-        if header is not None and "oauth_gateway" in header:
-            rest, ours = self.cookies.hide_ours(environ, header)
-            value = ours.get(here.cookie)
-            if value is not None:
-                token = self._tokens.of_session(value, decision.session, clock.now())
-                # without an issuer the cookie's name depends on more than this header
-                if token is not None and here is self._issuer and len(header) <= LONGEST_KNOWN:
-                    self._tokens.remember_cookies(header, value, decision.session, token, rest)
-        if token is None:
-            self._sign_in(environ, here, decision, OAuthError("", Sentence("A bearer token is required."), 401), {})
-        return token
+    def _here(self, environ: Environ) -> _Place:
+        return self._issuer or _Place(loopback_base(environ))
 
     def _judge(self, environ: Environ, here: _Place, token: Token, decision: Decision) -> None:
         try:
@@ -99,13 +95,6 @@ class BrowserSessions:
         if safe and len(back) <= MOST_NEXT:
             raise SignInRequired(refusal, f"{login}?{urlencode({'next': back, **asked})}", keeps_form=False)
         raise SignInRequired(refusal, f"{login}?{urlencode({'next': urlsplit(login).path, **asked})}", keeps_form=True)
-
-
-def _refuse_other_sites(environ: Environ, decision: Decision, origin: str) -> None:
-    if not decision.safe and not is_from(environ, origin):
-        raise OAuthError("access_denied", Sentence("This was not sent from a page of this site."), 403)
-    if decision.safe and not may_read(environ, origin):
-        raise OAuthError("access_denied", Sentence("Another site may not ask for this with the session of this browser."), 403)
 
 
 class _Place:

@@ -17,10 +17,9 @@ def now() -> float:
     """Seconds since 1970, at least as late as the last answer: a clock set back must not revive what has expired."""
     global _latest
     current = _source()
-    if current < _latest:
-        return _latest
-    _latest = current
-    return current
+    if current > _latest:
+        _latest = current
+    return _latest
 
 
 class Since:

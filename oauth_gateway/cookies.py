@@ -35,22 +35,24 @@ def take_apart(header: str) -> Cookies:
     return Cookies(";".join(kept).strip(), good)
 
 
+def leave(environ: dict[str, Any], rest: str) -> None:
+    """Have the app see no more than `rest` of the header."""
+    if rest:
+        environ["HTTP_COOKIE"] = rest
+    else:
+        del environ["HTTP_COOKIE"]
+
+
 class KnownCookies:
     """The same, remembered. Threads may do a header twice, which changes nothing."""
 
     def __init__(self) -> None:
         self._known: dict[str, Cookies] = {}
 
-    def hide_ours(self, environ: dict[str, Any], header: str) -> Cookies:
-        """What is in `environ`'s Cookie header, of which the app will see the rest."""
-        found = self._known.get(header) or self._take_apart(header)
-        if found.rest:
-            environ["HTTP_COOKIE"] = found.rest
-        else:
-            del environ["HTTP_COOKIE"]
-        return found
-
-    def _take_apart(self, header: str) -> Cookies:
+    def take_apart(self, header: str) -> Cookies:
+        """As the function does."""
+        if (known := self._known.get(header)) is not None:
+            return known
         made = take_apart(header)
         if len(header) <= LONGEST_KNOWN:
             if len(self._known) >= MOST_KNOWN:

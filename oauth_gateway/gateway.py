@@ -71,7 +71,7 @@ class OAuthGateway:
         served = "metadata" in settings.features or not settings.server
         self._refusals = Refusals(settings, self.server.pages, self.events, self._cors, metadata=served)
         self.guard = Guard(settings, tokens, self._refusals, BrowserSessions(settings, tokens, self.server.judges))
-        self._known = self.guard.known
+        self._known = self.guard.known if settings.issuer else {}  # without an issuer all requests are looked at
         self._endpoints = self.server.endpoints
         self._taken = tuple(f"{settings.prefix}/{name}/" for name in ("authorize", "token") if settings.server)
         self._exactly_taken = frozenset(name[:-1] for name in self._taken)
@@ -139,11 +139,16 @@ class OAuthGateway:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:
-            place = (environ["REQUEST_METHOD"], environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", ""))
-            decision = self._known.get(place)
-            answer = self._look(environ, place) if decision is None or self._mounts is None else None
+            try:
+                decision = self._known[environ["REQUEST_METHOD"], environ["SCRIPT_NAME"], environ["PATH_INFO"]]
+            except KeyError:  # what follows is not done here, where all that it raises would have this one for its context
+                decision = None
+            answer = None
+            if decision is None:
+                place = (environ["REQUEST_METHOD"], environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", ""))
+                answer = self._look(environ, place)
             if answer is None:
-                self.guard.admit(environ, decision or self._known.get(place) or self.guard.decide(place))
+                self.guard.admit(environ, decision or self.guard.known.get(place) or self.guard.decide(place))
         except Exception as error:
             answer = self._instead(environ, error)
         if answer is not None:

@@ -13,7 +13,8 @@ from typing import Any
 from urllib.parse import quote, unquote_plus
 
 from . import clock
-from .browser_sessions import BrowserSessions
+from .browser_sessions import OWN, BrowserSessions
+from .cookies import KnownCookies, leave
 from .cors import is_preflight
 from .errors import OAuthError, StepUpRequired, StoreUnavailable
 from .exchange import Answer, Environ
@@ -70,7 +71,7 @@ class Guard:
         self._refusals = refusals
         self._browsers = browsers
         self._judges = browsers.judges
-        self._cookies = browsers.cookies
+        self._cookies = KnownCookies()
         self._forward = settings.forward_authorization
         self._identity_headers = settings.identity_headers
         self._unprefixed = {entry.issuer for entry in settings.trusted_issuers if entry.prefix is None}
@@ -97,35 +98,38 @@ class Guard:
         if not UNUSUAL.isdisjoint(environ):
             decision = self._drop_unusual(environ, decision)
         header, cookies = environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_COOKIE")
-        by_session = header is None and decision.session  # then `browsers` hides our cookies, of which it needs one
+        by_session = header is None and decision.session
         if cookies is not None and not by_session and "oauth_gateway" in cookies:
-            self._cookies.hide_ours(environ, cookies)
+            leave(environ, self._cookies.take_apart(cookies).rest)
         if decision.may_be_open and self._admit_anybody(environ, decision, header):
             return
-        query = environ.get("QUERY_STRING")
-        if query and _names_a_token(query):
-            raise OAuthError("invalid_request", Sentence("A token must not be sent in the query string."))
+        if query := environ.get("QUERY_STRING"):
+            _refuse_tokens(query)
         if by_session:
-            token = self._browsers.token(environ, decision, cookies)
-            environ["AUTH_TYPE"] = "Session"
+            known = self._tokens.of_cookies(by_session + cookies, clock.now()) if cookies is not None else None
+            token, rest = known or self._browsers.find(environ, decision, cookies)
+            environ["HTTP_COOKIE"] = rest
+            if not rest:
+                del environ["HTTP_COOKIE"]
+            if decision.words or not decision.safe or "HTTP_ORIGIN" in environ or environ.get("HTTP_SEC_FETCH_SITE") not in OWN:
+                self._browsers.judge(environ, decision, token)
         elif header is None:
             raise OAuthError("", NEEDS_TOKEN, 401)
         else:
             try:
-                found = self._tokens.find(header, clock.now()) if header[:7] == "Bearer " else None
+                found = self._tokens.find(header, clock.now())
             except StoreUnavailable:
                 found = None  # the slower look tells garbage from what could be a token
             token = found if found is not None else self._token(header)
-            if not decision.wanted <= token.scopes:
+            if decision.wanted and not decision.wanted <= token.scopes:
                 self._look_closer(environ, token, decision)
             if not self._forward:
                 del environ["HTTP_AUTHORIZATION"]
-            environ["AUTH_TYPE"] = "Bearer"
+        environ["AUTH_TYPE"] = "Session" if by_session else "Bearer"
         environ["oauth_gateway.token"] = token
         environ["oauth_gateway.require"] = token.require
         environ["oauth_gateway.refuse"] = decision.refuse
-        name = token.username
-        if name is not None:
+        if (name := token.username) is not None:
             environ["REMOTE_USER"] = name if name.isascii() else name.encode().decode("latin-1")  # as PEP 3333 has UTF-8
         if self._identity_headers:
             _add_identity_headers(environ, token, named=token.issuer not in self._unprefixed)
@@ -213,6 +217,11 @@ def _normalised(header: str) -> str:
             raise OAuthError("invalid_request", Sentence("The Authorization header is malformed."))
         raise OAuthError("", NEEDS_TOKEN, 401)
     return "Bearer " + credential.strip(" ")
+
+
+def _refuse_tokens(query: str) -> None:
+    if _names_a_token(query):
+        raise OAuthError("invalid_request", Sentence("A token must not be sent in the query string."))
 
 
 def _names_a_token(query: str) -> bool:

@@ -76,22 +76,23 @@ class Tokens:
         self._asking = False
         self._remembered: Remembered[Token] = Remembered(self._size)  # sessions among them, by value and scope words
         self._headers: Remembered[tuple[SessionToken, str]] = Remembered(min(self._size, MOST_HEADERS))
-        self._hits = self._remembered.hits  # read without the lock, as are these:
-        self._header_hits = self._headers.hits
+        self._hits, self._header_hits = self._remembered.hits, self._headers.hits  # read without the lock
         self._believed = BelievedTokens(self._size)
         self._refused = Refused()
         self._alike = Alike()
         self._applied: bytes | None = None
         self._position = -1
         self._watch_due = self._watch_by = 0.0
-        self._trusted_until = 0.0
-        self._trusted_by = 0.0  # the same by a clock that nobody sets: `now` stands still after a step back
+        self._trusted_until = self._trusted_by = (
+            0.0  # the other one by a clock that nobody sets: `now` stands still after a step back
+        )
 
     def find(self, header: str, now: float) -> Token | None:
-        """The living token in `header`, an Authorization value that starts with the Bearer scheme, or None.
-
-        Raises StoreUnavailable where that cannot be said.
+        """The living token in `header`, an Authorization value; None for any that does not start with `Bearer `, without a
+        question. Raises StoreUnavailable where nothing can be said.
         """
+        if header not in self._hits and header not in self._believed.hits and header[:7] != "Bearer ":
+            return None
         if now >= self._watch_due or monotonic() >= self._watch_by or self._epoch() != self._applied:
             if self._foreign.issuers and (token := self.of_others(header, now)) is not None:
                 return token
@@ -111,13 +112,13 @@ class Tokens:
             return known[0]
         return None if self._sealer.foreign else self._from_elsewhere(header, header[7:].lstrip(" "), now)
 
-    def of_cookies(self, key: str, now: float) -> tuple[SessionToken, str] | None:
+    def of_cookies(self, key: str, now: float) -> tuple[Token, str] | None:
         """What `remember_cookies` was told of a login session that lives; without it `of_session` is to be asked.
 
         `key` is a decision's `session` and a whole Cookie header. Raises StoreUnavailable where nothing can be said.
         """
-        if key not in self._header_hits:
-            return None  # nor is the store asked, which may be away: there may be no session in it
+        if key not in self._header_hits:  # there may be no session in it, and then the store, which may be away, is not asked
+            return None
         if now >= self._watch_due or monotonic() >= self._watch_by or self._epoch() != self._applied:
             self._follow(now)
         known = self._header_hits.get(key)
@@ -246,18 +247,17 @@ class Tokens:
 
     def _load_session(self, key: tuple[str, str], now: float) -> SessionToken | None:
         position = self._position  # what is read afterwards has all that was applied until here
-        cookie, scope = key
         known = self._hits.get(key)
         if isinstance(known, SessionToken) and known.expires_at > now:
-            self.seen.add(digest(cookie), now)
+            self.seen.add(digest(key[0]), now)
             return self._seen_next(known, key, now)
-        session = self._store.session(digest(cookie), now)
+        session = self._store.session(digest(key[0]), now)
         user = self._store.user(session.user_id) if session is not None else None
         if session is None or user is None or user.disabled is not None:
             return None
         if now >= session.noted_next:
             self.seen.add(session.digest, now)
-        scopes = self._alike.one(self._effective(frozenset(scope.split())))
+        scopes = self._alike.one(self._effective(frozenset(key[1].split())))
         noted_next = min(session.expires, session.noted_next if now < session.noted_next else now + SEEN_SECONDS)
         token = SessionToken.of(session, user, scopes, self._audience, self._issuer, noted_next)
         with self._lock:

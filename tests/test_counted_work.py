@@ -21,16 +21,16 @@ VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 # executed instructions; calls of Python functions; those of our own among them; calls of C functions
 WORK: dict[str, dict[str, tuple[int, int, int, int]]] = {
     "3.11": {
-        "cached": (211, 4, 4, 10),
-        "cached, other path": (211, 4, 4, 10),
-        "cached, identity headers": (516, 12, 6, 34),
-        "cached, JWT": (211, 4, 4, 10),
-        "session": (256, 5, 5, 12),
-        "garbage": (1225, 43, 38, 56),
-        "unknown, our checksum": (2123, 85, 72, 100),
-        "dead, again": (1477, 51, 40, 76),
-        "miss": (1423, 36, 30, 48),
-        "client_credentials": (3199, 151, 113, 119),
+        "cached": (195, 4, 4, 7),
+        "cached, other path": (195, 4, 4, 7),
+        "cached, identity headers": (500, 12, 6, 31),
+        "cached, JWT": (195, 4, 4, 7),
+        "session": (230, 4, 4, 9),
+        "garbage": (1243, 43, 38, 53),
+        "unknown, our checksum": (2141, 85, 72, 97),
+        "dead, again": (1495, 51, 40, 73),
+        "miss": (1421, 36, 30, 45),
+        "client_credentials": (3218, 151, 113, 118),
     },
     "3.13": {
         "cached": (196, 4, 4, 10),
@@ -55,7 +55,7 @@ THROUGH_LIBRARIES = {
 }
 WHERE = {
     "cached": "OAuthGateway.__call__, Guard.admit, Tokens.find and Database.epoch",
-    "session": "OAuthGateway.__call__, Guard.admit, BrowserSessions.token and Tokens.of_cookies",
+    "session": "OAuthGateway.__call__, Guard.admit and Tokens.of_cookies",
     "garbage": "Guard._token, Sealer.recognise and refusals.py",
     "unknown": "Tokens._load and Grants.token",
     "dead": "Tokens._load, refused.py and refusals.py",

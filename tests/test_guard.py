@@ -55,6 +55,40 @@ def test_path_info_as_odd_servers_send_it(memory_world: World, path: str) -> Non
     assert seen[0][:3] in ("400", "401") and memory_world.app.calls == 0
 
 
+@pytest.mark.parametrize("left_out", [("SCRIPT_NAME",), ("PATH_INFO",), ("SCRIPT_NAME", "PATH_INFO"), ("QUERY_STRING",)])
+def test_what_is_empty_may_be_left_out(memory_world: World, left_out: tuple[str, ...]) -> None:
+    """PEP 3333, and the second time as well; whatever else is wrong is no consequence of that"""
+    token, answers = memory_world.machine_token(), []
+    for header, status in (("Bearer nonsense", "401"), (f"Bearer {token}", "200"), (f"Bearer {token}", "200"), (None, "401")):
+        environ: dict[str, Any] = {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": "/", "QUERY_STRING": ""}
+        environ |= {"HTTP_AUTHORIZATION": header} if header else {}
+        memory_world.gateway.app = memory_world.app
+        for name in left_out:
+            del environ[name]
+        memory_world.gateway(environ | {"wsgi.url_scheme": "https"}, lambda status, *_: answers.append(status))
+        assert answers.pop()[:3] == status
+
+
+@pytest.mark.parametrize("header", ["Basic eDp5", "Digest x", "bearerx y", "BearerX", ""])
+def test_nobody_is_asked_about_another_scheme(memory_world: World, monkeypatch: pytest.MonkeyPatch, header: str) -> None:
+    def asked() -> bytes:
+        raise AssertionError("the epoch")
+
+    assert memory_world.call(memory_world.machine_token()).status_code == 200
+    monkeypatch.setattr(memory_world.gateway.guard._tokens, "_epoch", asked)
+    answer = send(memory_world.gateway, "GET", "/thing", headers={"Authorization": header})
+    assert answer.status_code in (400, 401) and "WWW-Authenticate" in answer.headers
+
+
+def test_what_goes_wrong_behind_an_unknown_path_is_told_alone(
+    memory_world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No KeyError of a look-up stands before it in the log"""
+    monkeypatch.setattr(memory_world.gateway.guard, "decide", lambda place: 1 / 0)
+    assert memory_world.call(None, "/new").status_code == 500
+    assert "ZeroDivisionError" in caplog.text and "KeyError" not in caplog.text
+
+
 def test_public_paths_take_no_look_at_the_token_but_hide_it(memory_world: World) -> None:
     """Contract section 4"""
     for token in (None, "nonsense", memory_world.machine_token()):
