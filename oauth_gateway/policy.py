@@ -85,7 +85,7 @@ class Decision:
     words: tuple[Word, ...] = ()
     wanted: frozenset[str] = frozenset()
     safe: bool = False  # whether the method changes nothing
-    session: str = ""  # where one will do: the scopes that it gets, between line ends, which no scope has
+    session: str = ""  # where one will do: the scopes that it gets, and a line end, which no scope has
     may_be_open: bool = False  # whether there are requests that need no token: the guard looks which
     refuse: Callable[..., Any] | None = field(default=None, compare=False, repr=False)  # the guard's answer to a step-up
 
@@ -99,7 +99,7 @@ def combine(rules: tuple[Rule, ...], *, safe: bool, may_be_open: bool = False) -
     scopes = frozenset[str]().union(*(each.scopes for each in access))
     words = tuple(dict.fromkeys(word for each in access for word in each.words))
     wanted = scopes | ({LOOK_CLOSER} if words else set())
-    session = f"\n{' '.join(sorted(scopes))}\n" if kind == "session" else ""
+    session = " ".join(sorted(scopes)) + "\n" if kind == "session" else ""
     return Decision(kind, scopes, rules, words, wanted, safe, session, may_be_open or kind in ("public", "optional"))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -43,20 +45,6 @@ class Shop:
         sent = {"Cookie": self.cookie if cookie is None else cookie, **{k.replace("_", "-"): v for k, v in headers.items()}}
         return send(self.other, method, path, base=self.world.base, headers=sent)
 
-    def raw(self, path: str, **more: str) -> str:
-        """The status of what no server would let through."""
-        answers: list[str] = []
-        environ = {
-            "REQUEST_METHOD": "GET",
-            "SCRIPT_NAME": "",
-            "PATH_INFO": path,
-            "QUERY_STRING": "",
-            "wsgi.url_scheme": "https",
-        }
-        self.other.app = self.world.app
-        self.other({**environ, "HTTP_HOST": "api.example.com", **more}, lambda status, *_: answers.append(status))
-        return answers[0][:3]
-
     def warm(self, cookie: str | None = None, path: str = "/shop") -> None:
         """Let a header through twice: the second time by the quick road."""
         for _ in range(2):
@@ -67,6 +55,18 @@ class Shop:
 @pytest.fixture
 def shop(tmp_path: Any, clock: Clock) -> Shop:
     return Shop(make_world(f"sqlite:///{tmp_path}/x.db", clock, routes=ROUTES))
+
+
+def raw(gateway: OAuthGateway, path: str, **more: str) -> str:
+    """The status of what no server would let through."""
+    answers = ["200"]
+    environ = {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": path, "QUERY_STRING": "", "wsgi.url_scheme": "https"}
+
+    def start(status: str, *_: object) -> Any:
+        answers.append(status)
+
+    gateway({**environ, "HTTP_HOST": "api.example.com", **more}, start)
+    return answers[-1][:3]
 
 
 def never(*_: Any) -> Any:
@@ -132,6 +132,46 @@ def test_an_end_between_the_look_and_the_memory_is_not_forgotten(shop: Shop, mon
     monkeypatch.setattr(shop.tokens, "remember_cookies", late)
     shop.get()  # it had begun before the end, and may be answered either way
     assert not shop.tokens._header_hits and shop.get().status_code == 401
+
+
+@pytest.mark.parametrize("way", ["ended", "disabled", "another cookie for it"])
+def test_no_request_that_began_after_the_end_passes(shop: Shop, way: str) -> None:
+    """Threads of both workers ask all the time, each with headers of its own"""
+    world, stale, asked = shop.world, [], []
+    workers = [shop.other, OAuthGateway.from_settings(world.app, world.gateway.settings)]
+    users = world.gateway.server.users
+    sessions = Sessions(world.gateway.settings, world.gateway.store, world.gateway.server.sealer)
+    for _ in range(10):
+        value, _ = sessions.start(users.named("ann"), None, world.clock())
+        over, begun = threading.Event(), threading.Barrier(5)
+
+        def ask(gateway: OAuthGateway, header: str, over: threading.Event = over, begun: threading.Barrier = begun) -> None:
+            begun.wait()
+            while True:
+                ended = over.is_set()  # before the request begins
+                passed = raw(gateway, "/shop", HTTP_COOKIE=header) == "200"
+                asked.append(passed)
+                if ended:
+                    stale.extend([header] if passed else [])
+                    return
+
+        cookie = f"{shop.name}={value}"
+        threads = [
+            threading.Thread(target=ask, args=(gateway, header)) for gateway in workers for header in (cookie, f"a=b; {cookie}")
+        ]
+        for thread in threads:
+            thread.start()
+        begun.wait()
+        time.sleep(0.005)
+        if way == "ended":
+            sessions.end(value, world.clock())
+        else:
+            ENDS[way](world, value)
+        over.set()
+        for thread in threads:
+            thread.join()
+        users.set_disabled(users.named("ann"), False, world.clock())
+    assert stale == [] and asked.count(False) >= 40 and asked.count(True) > 40
 
 
 def test_it_expires(shop: Shop) -> None:
@@ -201,20 +241,28 @@ def test_parts_of_a_known_header_are_nobody_and_the_scopes_belong_to_it(shop: Sh
         shop.warm(path=path)
         assert shop.world.app.environ["oauth_gateway.token"].scopes == wanted
     cookie = shop.cookie
-    for given in (cookie[:-1], cookie + "x", "x" + cookie, "read\n" + cookie, "\nread\n" + cookie, "write\n" + cookie):
+    for given in (
+        cookie[:-1],
+        cookie + "x",
+        "x" + cookie,
+        "read\n" + cookie,
+        "\nread\n" + cookie,
+        "write\n" + cookie,
+        "x\n" + cookie,
+    ):
         for path in scopes:
-            assert shop.raw(path, HTTP_COOKIE=given) == "401", (given, path)
+            assert raw(shop.other, path, HTTP_COOKIE=given) == "401", (given, path)
     shop.warm(cookie + " ")
     for path, wanted in scopes.items():  # a blank that does not count makes another header and the same session
-        assert shop.raw(path, HTTP_COOKIE="\n" + cookie) == "200"
+        assert raw(shop.other, path, HTTP_COOKIE="\n" + cookie) == "200"
         assert shop.world.app.environ["oauth_gateway.token"].scopes == wanted
 
 
 def test_no_credential_is_looked_up_as_a_session(shop: Shop) -> None:
-    for path, scope in (("/shop", "\n\n"), ("/read", "\nread\n")):
+    for path, scope in (("/shop", "\n"), ("/read", "read\n")):
         shop.warm(path=path)
         for header in (shop.value, shop.value + scope, scope + shop.cookie, shop.cookie, f"Bearer {shop.value}"):
-            assert shop.raw(path, HTTP_AUTHORIZATION=header) in ("400", "401")
+            assert raw(shop.other, path, HTTP_AUTHORIZATION=header) in ("400", "401")
 
 
 def test_the_token_decides_where_both_come(shop: Shop) -> None:
@@ -292,7 +340,7 @@ def test_a_forked_child_begins_with_nothing(shop: Shop) -> None:
         if child == 0:
             good = False
             try:
-                good = not tokens._header_hits and tokens.of_cookies("\n\n" + shop.cookie, shop.world.clock()) is None
+                good = not tokens._header_hits and tokens.of_cookies("\n" + shop.cookie, shop.world.clock()) is None
                 tokens._headers.add("a", (None, ""), [])  # type: ignore[arg-type]
                 good = good and list(tokens._header_hits) == ["a"]
             finally:
