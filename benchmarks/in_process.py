@@ -43,17 +43,23 @@ def app(environ, start_response):
     return []
 
 
-def make(database: str, **settings: Any) -> tuple[OAuthGateway, list[str]]:
+def make(database: str, person: bool = False, **settings: Any) -> tuple[OAuthGateway, list[str]]:
+    """A gateway and Authorization headers with tokens: of a client itself, or that a `person` let it have."""
     gateway = OAuthGateway(app, issuer="https://api.example.com", database=database, **settings)
-    clients = Clients(gateway.settings, gateway.store, gateway.events, gateway.server.sealer)
-    client, _ = clients.create(now=time.time(), scope="read")
+    return gateway, [f"Bearer {text}" for text in issue(gateway, person)]
+
+
+def issue(gateway: OAuthGateway, person: bool) -> list[str]:
+    """As many access tokens, issued as a grant of Authlib's kind has them issued."""
     server: AuthorizationServer = gateway.server
-    headers = []
+    client, _ = Clients(gateway.settings, gateway.store, gateway.events, server.sealer).create(now=time.time(), scope="read")
+    user = server.users.create("a person", "correct horse battery", time.time()) if person else None
+    texts = []
     for _ in range(TOKENS):
-        minted = server.mint(client, "read", time.time())
-        gateway.store.issue(minted.rows[0])
-        headers.append("Bearer " + minted.answer["access_token"])
-    return gateway, headers
+        made = server.generate_token("password", client, user, "read", include_refresh_token=False)
+        server.save_token(made, None)
+        texts.append(made["access_token"])
+    return texts
 
 
 def run(target, headers: list[str]) -> float:

@@ -1,7 +1,7 @@
 """A protected GET by the session of a browser beside one by a token: `python benchmarks/sessions.py`.
 
-1,000 different sessions and tokens of one rule, strict revocation on SQLite, the app a constant; medians of interleaved rounds,
-in-process in microseconds of CPU, and under gunicorn. Writes its section of benchmarks/PARTS.md.
+1,000 different sessions and tokens of a person, one rule, strict revocation on SQLite, the app a constant; medians of
+interleaved rounds, in-process in microseconds of CPU, and under gunicorn. Writes its section of benchmarks/PARTS.md.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.in_process import ENVIRON, REQUESTS, TOKENS, app, make
+from benchmarks.in_process import ENVIRON, REQUESTS, TOKENS, app, issue, make
 from benchmarks.peers import ISSUER
 from benchmarks.peers import gateway as peer
 from benchmarks.sections import write
@@ -46,7 +46,7 @@ def run(target: Any, requests: list[dict[str, str]]) -> float:
 
 def in_process(folder: Path) -> dict[str, float]:
     """Microseconds of CPU of each kind of request."""
-    gateway, headers = make(f"sqlite:///{folder}/x.db", routes=[RULE], scopes=["read"])
+    gateway, headers = make(f"sqlite:///{folder}/x.db", person=True, routes=[RULE], scopes=["read"])
     cookies = signed_in(gateway, "https://api.example.com")
     tokens = [{"HTTP_AUTHORIZATION": header} for header in headers]
     cases: dict[str, tuple[Any, list[dict[str, str]]]] = {
@@ -75,9 +75,9 @@ def signed_in(gateway: OAuthGateway, base: str) -> list[str]:
 
 def under_gunicorn(folder: Path) -> dict[str, list[Measured]]:
     """The same kinds one after the other, by wrk; another process serves for each, so that none is better placed."""
-    facts = peer.prepare(folder, TOKENS)
+    peer.prepare(folder, 1)
     gateway = peer.around(None)
-    lines = {"token": facts.tokens, "session": signed_in(gateway, ISSUER)}
+    lines = {"token": issue(gateway, person=True), "session": signed_in(gateway, ISSUER)}
     gateway.store.close()
     environ = {**os.environ, "BENCH_USED": str(TOKENS)}
     found: dict[str, list[Measured]] = {case: [] for case in lines}
@@ -86,7 +86,7 @@ def under_gunicorn(folder: Path) -> dict[str, list[Measured]]:
             (folder / case).write_text("\n".join(values) + "\n")
             more = {"BENCH_LINES": str(folder / case), **({"BENCH_HEADER": "Cookie"} if case == "session" else {})}
             with served("benchmarks.peers.gateway:sessions()", environ | more) as server:
-                if values[0] in facts.tokens and (status(server.port, values[0]), status(server.port, "no")) != (200, 401):
+                if case == "token" and (status(server.port, values[0]), status(server.port, "no")) != (200, 401):
                     raise NotMeasured("a good token must get 200, a bad one 401")
                 found[case].append(load(server, HERE / "protected.lua", environ | more, SECONDS, 1, False))
     return found

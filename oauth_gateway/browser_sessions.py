@@ -25,7 +25,7 @@ from .step_up import Judge, demands, has_acr, look_closer
 from .tokens import Tokens
 
 MOST_NEXT = 2500  # characters; encoded once more it must fit into a request line
-OWN = (None, "same-origin", "none")  # Sec-Fetch-Site of requests that no other site has caused
+OWN = frozenset({None, "same-origin", "none"})  # Sec-Fetch-Site of requests that no other site has caused
 
 
 class BrowserSessions:

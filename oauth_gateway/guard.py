@@ -108,8 +108,9 @@ class Guard:
         if by_session:
             known = self._tokens.of_cookies(by_session + cookies, clock.now()) if cookies is not None else None
             token, rest = known or self._browsers.find(environ, decision, cookies)
-            environ["HTTP_COOKIE"] = rest
-            if not rest:
+            if rest:
+                environ["HTTP_COOKIE"] = rest
+            else:
                 del environ["HTTP_COOKIE"]
             if decision.words or not decision.safe or "HTTP_ORIGIN" in environ or environ.get("HTTP_SEC_FETCH_SITE") not in OWN:
                 self._browsers.judge(environ, decision, token)

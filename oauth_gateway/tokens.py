@@ -18,7 +18,7 @@ from time import monotonic
 from .errors import StoreUnavailable
 from .foreign import Believed, BelievedTokens, ForeignTokens
 from .forks import reset_in_children
-from .models import SEEN_SECONDS, SessionToken, StoredToken, Token, digest
+from .models import SEEN_SECONDS, SessionToken, StoredToken, Token, digest, maker
 from .refused import Refused
 from .remembered import Alike, Remembered
 from .sealing import Credential, Sealer, is_older
@@ -27,6 +27,7 @@ from .store import UNTOLD, Store
 
 log = logging.getLogger("oauth_gateway")
 WATCH_SECONDS = 1.0
+_token = maker(Token)
 MOST_HEADERS = 1 << 14  # Cookie headers: who sends others again and again pushes out no token, and no session
 SETTLED = 300.0  # seconds after which no transaction that stores a token can still be under way, whoever's clock is wrong
 
@@ -83,9 +84,7 @@ class Tokens:
         self._applied: bytes | None = None
         self._position = -1
         self._watch_due = self._watch_by = 0.0
-        self._trusted_until = self._trusted_by = (
-            0.0  # the other one by a clock that nobody sets: `now` stands still after a step back
-        )
+        self._trusted_until = self._trusted_by = 0.0  # the other by a clock that nobody sets: `now` waits after a step back
 
     def find(self, header: str, now: float) -> Token | None:
         """The living token in `header`, an Authorization value; None for any that does not start with `Bearer `, without a
@@ -280,7 +279,7 @@ class Tokens:
         alike = self._alike.room().setdefault
         subject = stored.subject
         scopes = self._effective(stored.scopes)
-        return Token(  # without the names: with them it takes half as long again
+        return _token(  # without the names: with them it takes half as long again
             stored.id,
             alike(stored.client_id, stored.client_id),
             stored.user_id,
