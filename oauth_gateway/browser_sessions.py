@@ -35,7 +35,7 @@ class BrowserSessions:
         self._settings = settings
         self._tokens = tokens
         self.judges = judges
-        self._cookies = KnownCookies()
+        self.cookies = KnownCookies()
         self._issuer = _Place(settings.issuer) if settings.issuer else None
 
     def find(self, environ: Environ, decision: Decision, header: str | None) -> tuple[Token, str]:
@@ -46,7 +46,7 @@ class BrowserSessions:
         """
         here = self._here(environ)
         if header is not None and "oauth_gateway" in header:
-            rest, ours = self._cookies.take_apart(header)
+            rest, ours = self.cookies.take_apart(header)
             value = ours.get(here.cookie)
             token = self._tokens.of_session(value, decision.session, clock.now()) if value is not None else None
             if token is not None and value is not None:

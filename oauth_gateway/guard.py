@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote_plus
 
 from . import clock
 from .browser_sessions import OWN, BrowserSessions
-from .cookies import KnownCookies, leave
+from .cookies import leave
 from .cors import is_preflight
 from .errors import OAuthError, StepUpRequired, StoreUnavailable
 from .exchange import Answer, Environ
@@ -71,7 +71,7 @@ class Guard:
         self._refusals = refusals
         self._browsers = browsers
         self._judges = browsers.judges
-        self._cookies = KnownCookies()
+        self._cookies = browsers.cookies
         self._forward = settings.forward_authorization
         self._identity_headers = settings.identity_headers
         self._unprefixed = {entry.issuer for entry in settings.trusted_issuers if entry.prefix is None}

@@ -162,7 +162,7 @@ class Issuing:
             answer["scope"] = scope
         for step in self._token_steps:
             step(issue)
-        return Minted(answer, tuple(rows))
+        return Minted(issue.answer, tuple(rows))
 
     def _row(
         self,

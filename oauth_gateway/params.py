@@ -109,7 +109,7 @@ def read_form(environ: dict[str, Any]) -> Params:
 def _read_counted(environ: dict[str, Any], length_text: str) -> bytes:
     if not (length_text.isascii() and length_text.isdigit()):
         raise OAuthError("invalid_request", Sentence("Content-Length is not a number."))
-    length = int(length_text[:10])  # more digits are too much anyway
+    length = int(length_text.lstrip("0")[:10] or 0)  # more digits are too much anyway
     if length > MAX_BODY:
         raise OAuthError("invalid_request", _TOO_LARGE, 413)
     if not length:

@@ -72,6 +72,8 @@ class Mac:
     __slots__ = ("_inner", "_outer")
 
     def __init__(self, key: bytes) -> None:
+        if len(key) > 64:
+            raise ValueError("a longer key is hashed first, which nobody needs here")
         block = key.ljust(64, b"\0")
         self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
         self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))

@@ -106,7 +106,7 @@ def test_own_grants_are_chosen_as_authlib_chooses(world: World) -> None:
             self.request.client = self.authenticate_token_endpoint_client()
 
         def create_token_response(self) -> tuple[int, dict[str, str], list[tuple[str, str]]]:
-            return 200, {"made_by": type(self).__name__}, []
+            return 200, {"made_by": type(self).__name__ + getattr(self, "extended", "")}, []
 
     class Ours(Both):
         GRANT_TYPE = "client_credentials"
@@ -122,10 +122,10 @@ def test_own_grants_are_chosen_as_authlib_chooses(world: World) -> None:
         return str(world.token(form, world.machine).json["made_by"])
 
     assert world.token({"grant_type": "client_credentials"}, world.machine).json["access_token"]
-    world.gateway.server.register_grant(Ours, [lambda grant: setattr(grant, "extended", True)])
-    assert made_by(grant_type="client_credentials") == "Ours"
+    world.gateway.server.register_grant(Ours, [lambda grant: setattr(grant, "extended", "!")])
+    assert made_by(grant_type="client_credentials") == "Ours!"
     world.gateway.server.register_grant(Chosen)
-    assert made_by(grant_type="client_credentials") == "Ours" and made_by(grant_type="x", choose="1") == "Chosen"
+    assert made_by(grant_type="client_credentials") == "Ours!" and made_by(grant_type="x", choose="1") == "Chosen"
     assert world.token({"grant_type": "x"}, world.machine).json["error"] == "unsupported_grant_type"
 
 
