@@ -21,6 +21,7 @@ from .exchange import Answer, Environ
 from .models import LACKS_SCOPE, Token
 from .policy import OVERRIDES, Decision, Policy, combine, not_canonical
 from .refusals import Refusals
+from .remembered import Alike
 from .sentences import Sentence
 from .settings import Settings
 from .step_up import look_closer
@@ -76,6 +77,7 @@ class Guard:
         self._identity_headers = settings.identity_headers
         self._unprefixed = {entry.issuer for entry in settings.trusted_issuers if entry.prefix is None}
         self.known: dict[Place, Decision] = {}
+        self._alike = Alike()  # of a thousand paths most are decided alike
 
     def decide(self, place: Place) -> Decision:
         """What a request to `place` (method, SCRIPT_NAME, PATH_INFO) needs; raises OAuthError for a path that could mean two
@@ -90,7 +92,7 @@ class Guard:
         if len(path) + len(method) <= LONGEST_PATH:
             if len(self.known) >= MOST_PATHS:
                 self.known.clear()
-            self.known[place] = decision
+            self.known[place] = decision = self._alike.one(decision)
         return decision
 
     def admit(self, environ: Environ, decision: Decision) -> None:

@@ -513,3 +513,16 @@ def test_two_gateways_in_one_process_keep_apart(clock: Clock) -> None:
     other.cookies = {name: next(iter(browser.cookies.values())) for name in other.cookies}
     assert "Password" in other.open("/authorize/login").text
     assert two.redeem(one.code()).status_code in (400, 401)
+
+
+def test_paths_that_are_decided_alike_share_their_decision(memory_world: World) -> None:
+    """A thousand paths take the memory of their names; what differs is not shared"""
+    world = memory_world
+    token = world.machine_token()
+    for number in range(50):
+        assert world.call(token, f"/things/{number}").status_code == 200
+    world.call(token, "/things/0", method="POST")
+    known = world.gateway.guard.known
+    things = [decision for (method, _, path), decision in known.items() if path.startswith("/things/") and method == "GET"]
+    assert len(things) == 50 and len({id(decision) for decision in things}) == 1
+    assert known["POST", "", "/things/0"] is not things[0] and not known["POST", "", "/things/0"].safe and things[0].safe
