@@ -43,7 +43,8 @@ SECRET = "a secret of these tests that is long enough"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """What to run: `seconds` of faults, and at most `look` for the last look at everything; with `requests` no faults, and so
-    many requests. `faults` are some of the nemesis's, by name; `broken` names a fault of the gateway.
+    many requests or more: revocations must have had time to be too late. `faults` are some of the nemesis's, by name;
+    `broken` names a fault of the gateway.
     """
 
     database: str = "sqlite"
@@ -76,6 +77,7 @@ def run(what: Run, folder: Path) -> Report:
         with _clients(what, folder) as clients:
             if what.requests:
                 _wait_for(what.requests, folder)
+                time.sleep(2 * _bound(what))
             else:
                 nemesis = Nemesis(hosts, service or folder / "gateway.db", wire, ledger, what.seed)
                 nemesis.run(what.seconds, what.faults)
@@ -111,8 +113,12 @@ def _settings(what: Run, url: str, port: int) -> dict[str, Any]:
 
 def _promises(what: Run, hosts: int) -> dict[str, Any]:
     """What the judge may hold the deployment to."""
-    bound = 0.0 if what.revocation == "strict" else float(what.revocation.rstrip("s"))
-    return {**asdict(what), "grace": GRACE, "revocation": bound, "hosts": hosts, "code_lifetime": 60, "recovery": RECOVERY}
+    return {**asdict(what), "grace": GRACE, "revocation": _bound(what), "hosts": hosts, "code_lifetime": 60, "recovery": RECOVERY}
+
+
+def _bound(what: Run) -> float:
+    """The seconds for which a revoked token may be accepted."""
+    return 0.0 if what.revocation == "strict" else float(what.revocation.rstrip("s"))
 
 
 def _plan(what: Run, settings: dict[str, Any], ports: list[int]) -> Plan:
