@@ -32,6 +32,10 @@ class Events:
         """
         self._subscribers.append(subscriber)
 
+    def are_heard(self) -> bool:
+        """Whether anybody listens: where what is told takes longer to find than to tell."""
+        return bool(self._subscribers) or log.isEnabledFor(logging.INFO)
+
     def emit(
         self,
         name: str,
@@ -43,9 +47,9 @@ class Events:
         **more: object,
     ) -> None:
         """Tell that `name` (such as `token.issued`) happened."""
-        tells = log.isEnabledFor(logging.INFO)
-        if not tells and not self._subscribers:
+        if not self.are_heard():
             return
+        tells = log.isEnabledFor(logging.INFO)
         event: Event = {
             "name": name,
             "time": clock.now(),

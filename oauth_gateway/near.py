@@ -12,7 +12,7 @@ from .store import UNTOLD, Store
 
 Value = TypeVar("Value")
 MOST = 2048  # values in each of two generations
-SECONDS = 10.0  # after which a value is read again, though nothing was told: somebody may have written by hand
+SECONDS = 5.0  # after which a value is read again, though nothing was told: somebody may have written by hand
 
 
 class Lately(Generic[Value]):
@@ -48,17 +48,26 @@ class Near(Generic[Value]):
         self._kept: Lately[tuple[Callable[[], bytes], bytes, float, Value]] = Lately(most)
         self._is_near = bool(getattr(store, "epoch_is_near", False))
 
+    def known(self, key: Hashable) -> Value | None:
+        """The value for `key` where it is still to be believed."""
+        kept = self._kept.get(key)
+        if kept is None:
+            return None
+        read = self._store.epoch  # another function where the database was made anew
+        return kept[3] if kept[0] is read and kept[1] == read() and monotonic() < kept[2] else None
+
     def get(self, key: Hashable, load: Callable[[], Value | None]) -> Value | None:
         """The value for `key`, as `load` reads it from the store where it is not known."""
         if not self._is_near:
             return load()
-        read = self._store.epoch  # another function where the database was made anew
+        found = self.known(key)
+        if found is not None:
+            return found
+        read = self._store.epoch
         try:
-            epoch, kept = read(), self._kept.get(key)
+            epoch = read()
         except OSError:  # its file cannot be opened for the first time: the store says what is wrong
             return load()
-        if kept is not None and kept[1] == epoch and kept[0] is read and monotonic() < kept[2]:
-            return kept[3]
         value = load()
         if value is not None and epoch != UNTOLD and self._keeps(value):
             self._kept.put(key, (read, epoch, monotonic() + SECONDS, value))

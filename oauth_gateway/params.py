@@ -15,6 +15,7 @@ from .sentences import Sentence
 
 MAX_BODY = 64 * 1024  # bytes; the largest honest request (a client assertion and a pushed request) stays far below
 MAX_FIELDS = 100
+FORM = "application/x-www-form-urlencoded"
 _TOO_LARGE = Sentence("The body is larger than %(most)s bytes.", most=MAX_BODY)
 _NOT_A_FORM = Sentence("The body must be application/x-www-form-urlencoded.")
 MAY_REPEAT = frozenset({"resource"})
@@ -94,14 +95,14 @@ def read_query(environ: dict[str, Any]) -> Params:
     return parse(text)
 
 
-def read_form(environ: dict[str, Any]) -> Params:
-    """The parameters of a form body, read once and bounded; 413 and 415 as HTTP has them."""
-    if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
+def read_form(environ: dict[str, Any]) -> str:
+    """The text of a form body, read once and bounded; 413 and 415 as HTTP has them."""
+    if "HTTP_CONTENT_ENCODING" in environ and environ["HTTP_CONTENT_ENCODING"].strip().lower() != "identity":
         raise OAuthError("invalid_request", Sentence("Compressed bodies are not accepted."), 415)
     length = environ.get("CONTENT_LENGTH")
     body = _read_counted(environ, length) if length else _read_chunked(environ)
     try:
-        return parse(body.decode("ascii"))
+        return body.decode("ascii")
     except UnicodeDecodeError:
         raise OAuthError("invalid_request", Sentence("The body holds unencoded characters.")) from None
 
@@ -134,7 +135,8 @@ def _read_chunked(environ: dict[str, Any]) -> bytes:
 
 
 def _refuse_other_types(environ: dict[str, Any]) -> None:
-    if environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+    kind = environ.get("CONTENT_TYPE", "")
+    if kind != FORM and kind.partition(";")[0].strip().lower() != FORM:
         raise OAuthError("invalid_request", _NOT_A_FORM, 415)
 
 

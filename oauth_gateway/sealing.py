@@ -29,14 +29,17 @@ _sequence = threading.Lock()
 _last_number = 0
 
 
-def new_number() -> int:
-    """A time-ordered 63-bit number: milliseconds above, 21 random bits below; rows with it append to their table."""
+def new_number(chance: bytes | None = None) -> int:
+    """A time-ordered 63-bit number: milliseconds above, 21 random bits below; rows with it append to their table.
+
+    `chance` are three random bytes that are used for nothing else.
+    """
     global _last_number
-    chance = int.from_bytes(os.urandom(3), "big")
-    number = (int(time.time() * 1000) << 21) | (chance & 0x1FFFFF)
+    bits = int.from_bytes(chance or os.urandom(3), "big")
+    number = (int(time.time() * 1000) << 21) | (bits & 0x1FFFFF)
     with _sequence:
         if number >> 21 <= _last_number >> 21:  # the same millisecond, or a clock set back: stay in order
-            number = _last_number + 1 + (chance & 0xFF)
+            number = _last_number + 1 + (bits & 0xFF)
         _last_number = number
     return number
 
@@ -149,11 +152,14 @@ class Sealer:
 
     def issue(self, kind: str, number: int | None = None, entropy: bytes | None = None) -> tuple[str, Credential]:
         """A new credential of `kind` (at, rt, ac): the text for the client, and what is stored of it."""
-        number = new_number() if number is None else number
-        body = f"{PREFIX}{kind}_{_base64(entropy or os.urandom(32))}{number:016x}"
-        checksum = self._macs_for("checksum")[-1].of(body.encode())[:6]
-        text = body + _base64(checksum)
-        return text, Credential(kind, number, hashlib.sha256(text.encode()).digest())
+        if entropy is None:
+            chance = os.urandom(35)  # one question for both: each is a call of the system's
+            entropy, number = chance[3:], new_number(chance[:3]) if number is None else number
+        elif number is None:
+            number = new_number()
+        body = f"{PREFIX}{kind}_{_base64(entropy)}{number:016x}".encode()
+        text = body + binascii.b2a_base64(self._macs_for("checksum")[-1].of(body)[:6], newline=False).translate(_URL_SAFE)
+        return text.decode(), Credential(kind, number, hashlib.sha256(text).digest())
 
     def adopt_or_issue(self, kind: str, text: str | None) -> tuple[str, Credential]:
         """The credential of a text that another generator made; a new one of ours where it made none."""

@@ -11,20 +11,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import webob
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import AuthorizationServer as AuthlibServer
 from authlib.oauth2.rfc6749 import TokenEndpointMixin
 from authlib.oauth2.rfc6749.errors import UnsupportedGrantTypeError
 
 from . import client_assertions, client_auth
+from .answering import Answering
 from .authlib_errors import from_authlib
 from .authorizing import Authorizing, Check
 from .claims import Claims
 from .deployment import Deployment
 from .errors import OAuthError, StoreUnavailable
 from .events import Events
-from .exchange import Answer, Exchange, error_answer, json_answer, unavailable
+from .exchange import Answer, Exchange, json_answer
 from .fetch import Documents, Fetcher
 from .id_tokens import IdTokens
 from .issuing import Issue, Issuing
@@ -55,7 +55,7 @@ class Endpoint:
     always: bool = False
 
 
-class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[misc]
+class AuthorizationServer(Authorizing, Answering, Issuing, AuthlibServer):  # type: ignore[misc]
     """Authlib's server with our store, clients and answers; see `docs/architecture.md` for the verbs."""
 
     def __init__(self, deployment: Deployment, events: Events | None = None) -> None:
@@ -87,6 +87,7 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
         self._token_steps: list[Callable[[Issue], None]] = []
         self._writes = 0
         self.own_auth_methods: list[str] = []  # beside the built-in ones
+        self.usual_secrets = True  # whether a secret is judged by nothing but what is stored of it
         self._by_grant_type: dict[str, tuple[Any, Any]] = {}
         for method, authenticate in client_auth.METHODS.items():
             self.client_auth(method, authenticate)
@@ -140,6 +141,7 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
             self.metadata(grant_types_supported=[grant_type])
         usual = all(_goes_by_its_type(known) for known, _ in self._token_grants)
         self._by_grant_type = {known.GRANT_TYPE: (known, more) for known, more in self._token_grants[::-1]} if usual else {}
+        self.forget_decisions()
 
     register_grant = grant
 
@@ -162,6 +164,9 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
         self.metadata(token_endpoint_auth_methods_supported=[method])
         if method not in client_auth.BUILT_IN and method not in self.own_auth_methods:
             self.own_auth_methods.append(method)
+        built_in = client_auth.METHODS.get(method) is authenticate or method in client_assertions.METHODS
+        self.usual_secrets = self.usual_secrets and built_in
+        self.forget_decisions()
 
     register_client_auth_method = client_auth
 
@@ -222,42 +227,7 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
             return None
         return self.store.token(credential.number, credential.digest, dormant=dormant)[0]
 
-    # -- the token endpoint and its kin
-
-    def create_token_response(self, request: Any = None) -> Any:
-        """The answer of the token endpoint; a WebOb response for a WebOb request."""
-        return self._answer(request, super().create_token_response)
-
-    def create_endpoint_response(self, name: str, request: Any = None) -> Any:
-        """The answer of a registered endpoint, such as `revocation`."""
-        return self._answer(request, lambda made: super(AuthorizationServer, self).create_endpoint_response(name, made))
-
-    def _answer(self, request: Any, create: Callable[[AuthorizationRequest], Answer]) -> Any:
-        made: AuthorizationRequest | None = None
-        try:
-            if self.exchange_of(request).method != "POST":
-                raise OAuthError("invalid_request", "Use POST here.", 405, headers=(("Allow", "POST"),))
-            made = self.create_oauth2_request(request)
-            made.params.refuse_repeated()
-            answer = create(made)
-        except OAuthError as error:
-            if error.cause:
-                log.info("%s: %s", error.error, error.cause)
-            self._tell_refusal(made, error)
-            answer = error_answer(error)
-        except StoreUnavailable as error:
-            if not isinstance(request, webob.BaseRequest):
-                raise
-            log.error("%s", error)
-            answer = error_answer(unavailable(error))
-        return answer.as_response() if isinstance(request, webob.BaseRequest) else answer
-
-    def _tell_refusal(self, request: AuthorizationRequest | None, error: OAuthError) -> None:
-        if request is not None and error.error != "invalid_client":  # which is told where it is found
-            client, address = request.exchange.client, request.exchange.address
-            self.events.emit(
-                "token.refused", client_id=client.client_id if client else None, address=address, error=error.error
-            )
+    # -- what the token endpoint asks
 
     def get_token_grant(self, request: AuthorizationRequest) -> Any:
         grant_type = request.params.get("grant_type")
@@ -273,6 +243,10 @@ class AuthorizationServer(Authorizing, Issuing, AuthlibServer):  # type: ignore[
             return super().get_token_grant(request)
         except UnsupportedGrantTypeError:
             raise OAuthError("unsupported_grant_type", "This grant_type is not supported.") from None
+
+    def decides_by(self, cls: type) -> bool:
+        """Whether Authlib would choose exactly `cls` for its grant type, with nothing registered beside it."""
+        return self._by_grant_type.get(cls.GRANT_TYPE) == (cls, None)  # type: ignore[attr-defined]
 
     def validate_requested_scope(self, scope: str | None) -> None:
         """Authlib's question; the answer is given by `scopes`, which also knows the client."""

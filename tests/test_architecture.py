@@ -41,7 +41,7 @@ FLOORS = [
         "step_up",
         "browser_sessions",
     },
-    {"issuing", "authorizing", "client_assertions", "client_auth", "id_tokens", "navigation"},
+    {"issuing", "authorizing", "answering", "client_assertions", "client_auth", "id_tokens", "navigation"},
     {"server", "resource_server"},
     {
         "decision",
@@ -129,7 +129,7 @@ LIBRARIES = {
     "redis": {"store"},
     "authlib": {"models", "request", "authlib_errors", "authorizing", "client_auth", "server", "features"},
     "joserfc": {"jose"},
-    "webob": {"exchange", "authorizing", "server"},
+    "webob": {"exchange", "authorizing", "answering"},
 }
 
 

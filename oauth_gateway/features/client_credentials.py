@@ -7,7 +7,12 @@ from typing import Any
 from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant as AuthlibGrant
 
 from .. import clock
+from ..exchange import Answer, Exchange, json_answer
+from ..models import Client
+from ..scopes import ScopePolicy
 from ..server import AuthorizationServer
+
+SECRETS = frozenset({"client_secret_basic", "client_secret_post"})
 
 
 class ClientCredentialsGrant(AuthlibGrant):  # type: ignore[misc]
@@ -17,14 +22,43 @@ class ClientCredentialsGrant(AuthlibGrant):  # type: ignore[misc]
         """One stored access token and no refresh token (section 4.4.3)."""
         server, request, client = self.server, self.request, self.request.client
         server.check_resource(request)
-        now = clock.now()
-        scope = server.scopes.for_itself(server.scopes.grant(client, request.params.get("scope")))
-        minted = server.mint(client, scope, now, self.GRANT_TYPE, issuer=request.exchange.base)
-        server.store.issue(minted.rows[0])
-        server.after_write(now)
-        address = request.exchange.address
+        asked = request.params.get("scope")
+        scope = granted(server, client, asked)
+        if self._means_the_same_again():
+            usual = server.scopes if type(server.scopes) is ScopePolicy else None  # an own one is asked each time
+
+            def again(exchange: Exchange) -> Answer:
+                known = scope if server.scopes is usual else granted(server, client, asked)
+                return json_answer(200, issue(server, exchange, client, known))
+
+            request.exchange.decided = again
+        return 200, issue(server, request.exchange, client, scope), []
+
+    def _means_the_same_again(self) -> bool:
+        """Whether these words are decided by nothing but what is stored of the client, until that changes: a secret without
+        an end, no assertion, no method or grant of the application's own, no resource, which depends on the address.
+        """
+        server, client = self.server, self.request.client
+        usual = server.usual_secrets and server.decides_by(ClientCredentialsGrant) and "resource" not in self.request.params
+        return usual and client.auth_method in SECRETS and not any(secret.expires for secret in client.secrets)
+
+
+def granted(server: AuthorizationServer, client: Client, asked: str | None) -> str:
+    """The scope that `client` gets for itself where it asks for `asked`; raises OAuthError `invalid_scope`."""
+    return server.scopes.for_itself(server.scopes.grant(client, asked))
+
+
+def issue(server: AuthorizationServer, exchange: Exchange, client: Client, scope: str) -> dict[str, Any]:
+    """A token for `client` itself, stored and told."""
+    exchange.client = client
+    now = clock.now()
+    minted = server.mint(client, scope, now, issuer=exchange.base)
+    server.store.issue(minted.rows[0])
+    server.after_write(now)
+    if server.events.are_heard():
+        address = exchange.address
         server.events.emit("token.issued", client_id=client.client_id, address=address, token=minted.token_id, scope=scope)
-        return 200, minted.answer, []
+    return minted.answer
 
 
 def install(server: AuthorizationServer) -> None:

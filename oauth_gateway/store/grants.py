@@ -163,7 +163,7 @@ class Grants(Part):
         operator wants that.
         """
         with self.database.write(durable=self.durable_tokens, alone=True) as connection:
-            rows.insert(connection, (new,))
+            rows.INSERT_ONE.run_in_order(connection, new)
 
     def redeem(self, number: int, purchase: Purchase, now: float) -> Redemption:
         """Mark the code or refresh token as redeemed and store what it buys, if nobody did before."""

@@ -35,6 +35,9 @@ def _insert_of(count: int) -> Prepared:
     return Prepared(token.insert().values(each), names)
 
 
+INSERT_ONE = _insert_of(1)
+
+
 def lives(row: Any, dormant: bool = False) -> bool:
     """Whether client, grant and person are there and none was revoked, nor disabled unless `dormant` ones count too."""
     if row.client_disabled is not None and not dormant:

@@ -25,7 +25,7 @@ from . import UNTOLD
 from .epoch import Epoch, place_of
 from .flush import Flush
 from .prepared import drive
-from .transaction import Reading, Writing, translated
+from .transaction import Reading, Writing, WritingOnce, translated
 
 BUSY_SECONDS = 5
 _abandoned: list[object] = []
@@ -82,8 +82,10 @@ class Database:
         return connection
 
     def write(self, durable: bool = True, alone: bool = False) -> AbstractContextManager[Connection]:
-        """A transaction that holds the write lock from its start; see Writing."""
-        return Writing(self, durable, alone)
+        """A transaction that holds the write lock from its start; one statement needs none, unless there is an announcement
+        that whoever writes next has to finish.
+        """
+        return WritingOnce(self, durable) if alone and not self.is_announced() else Writing(self, durable)
 
     def take_turn(self) -> None:
         """The writer's lock, waited for no longer than SQLite's own: threads must not queue up behind a locked file."""

@@ -69,28 +69,21 @@ class Reading:
 
 
 class Writing:
-    """A transaction that holds the write lock from its start; `durable` waits for the disk after its commit.
+    """A transaction that holds the write lock from its start; `durable` waits for the disk after its commit."""
 
-    `alone` promises a single statement, which SQLite commits by itself: without BEGIN and COMMIT it takes half as long. A file
-    that was replaced is then seen after it, and nothing that was written into it is answered.
-    """
+    __slots__ = ("_connection", "_database", "_durable")
 
-    __slots__ = ("_alone", "_connection", "_database", "_durable")
-
-    def __init__(self, database: Database, durable: bool, alone: bool) -> None:
+    def __init__(self, database: Database, durable: bool) -> None:
         self._database = database
         self._durable = durable
-        self._alone = alone
 
     def __enter__(self) -> Connection:
         database = self._database
         database.take_turn()
         try:
             self._connection = connection = database.writer()
-            self._alone = self._alone and not database.is_announced()
-            if not self._alone:
-                driver_of(connection).execute("BEGIN IMMEDIATE")
-                self._begun()
+            driver_of(connection).execute("BEGIN IMMEDIATE")
+            self._begun()
         except BaseException as failure:
             database.give_turn()
             translate(failure)
@@ -110,7 +103,7 @@ class Writing:
         try:
             if error is None:
                 self._commit()
-            elif not self._alone:
+            else:
                 database.roll_back(self._connection)
             number = flush.wrote() if error is None and flush is not None else 0
         except BaseException as failure:
@@ -125,11 +118,48 @@ class Writing:
                 flush.wait(number)
 
     def _commit(self) -> None:
-        if self._alone:
-            self._database.refuse_another_file()
-            return
         try:
             driver_of(self._connection).execute("COMMIT")
         except BaseException:
             self._database.roll_back(self._connection)
             raise
+
+
+class WritingOnce:
+    """A single statement, which SQLite commits by itself: without BEGIN and COMMIT it takes half as long. A file that was
+    replaced is seen after it, and nothing that was written into it is answered.
+    """
+
+    __slots__ = ("_database", "_durable")
+
+    def __init__(self, database: Database, durable: bool) -> None:
+        self._database = database
+        self._durable = durable
+
+    def __enter__(self) -> Connection:
+        database = self._database
+        database.take_turn()
+        try:
+            return database.writer()
+        except BaseException as failure:
+            database.give_turn()
+            translate(failure)
+            raise
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        database, number = self._database, 0
+        try:
+            if error is None:
+                database.refuse_another_file()
+                if self._durable and database.flush is not None:
+                    number = database.flush.wrote()
+        except BaseException as failure:
+            translate(failure)
+            raise
+        finally:
+            database.give_turn()
+        if error is not None:
+            translate(error)
+        elif number and database.flush is not None:
+            with translated:
+                database.flush.wait(number)

@@ -113,7 +113,14 @@ def _settings(what: Run, url: str, port: int) -> dict[str, Any]:
 
 def _promises(what: Run, hosts: int) -> dict[str, Any]:
     """What the judge may hold the deployment to."""
-    return {**asdict(what), "grace": GRACE, "revocation": _bound(what), "hosts": hosts, "code_lifetime": 60, "recovery": RECOVERY}
+    return {
+        **asdict(what),
+        "grace": GRACE,
+        "revocation": _bound(what),
+        "hosts": hosts,
+        "code_lifetime": 60,
+        "recovery": RECOVERY,
+    }
 
 
 def _bound(what: Run) -> float:
