@@ -10,6 +10,7 @@ import base64
 import contextlib
 import gc
 import io
+import itertools
 import json
 import logging
 import re
@@ -92,8 +93,8 @@ class Deployment:
         }
         return lambda: self.gateway(environ, ignore)
 
-    def token_request(self) -> Request:
-        body = urlencode({"grant_type": "client_credentials"}).encode()
+    def token_request(self, **more: str) -> Request:
+        body = urlencode({"grant_type": "client_credentials", **more}).encode()
         environ = {
             "REQUEST_METHOD": "POST",
             "SCRIPT_NAME": "",
@@ -195,6 +196,7 @@ def work(kind: type[OAuthGateway] = OAuthGateway) -> dict[str, dict[str, Any]]:
         unknown = plain.gateway.server.sealer.issue("at")[0]
         dead = plain.gateway.server.sealer.issue("at", new_number() - (3_600_000 << 21))[0]  # of an hour ago, and purged since
         plain.thing(plain.known, "/other")()
+        words = map(str, itertools.count(1000))
         found = {
             "cached": count(lambda: plain.thing(plain.known)),
             "cached, other path": count(lambda: plain.thing(plain.known, "/other")),
@@ -205,7 +207,8 @@ def work(kind: type[OAuthGateway] = OAuthGateway) -> dict[str, dict[str, Any]]:
             "unknown, our checksum": count(lambda: plain.thing(unknown)),
             "dead, again": count(lambda: plain.thing(dead)),
             "miss": count(lambda: plain.thing(plain.token())),
-            "client_credentials": count(plain.token_request),
+            "client_credentials": count(lambda: plain.token_request(other=next(words))),
+            "client_credentials, again": count(plain.token_request),
         }
         for deployment in (plain, named, signed, site):
             deployment.gateway.store.close()
