@@ -35,7 +35,7 @@ def fetch(url: str, data: bytes | None = None, **headers: str) -> tuple[int, str
     request = urllib.request.Request(url, data, {k.replace("_", "-"): v for k, v in headers.items()})
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=10) as response:
+        with opener.open(request, timeout=30) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()

@@ -36,7 +36,7 @@ def ask(url: str, form: dict[str, str] | None = None, client: tuple[str, str] | 
     if client is not None:
         request.add_header("Authorization", "Basic " + b64encode(":".join(client).encode()).decode())
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=10) as answer:
+    with opener.open(request, timeout=30) as answer:
         return json.load(answer)
 
 
@@ -150,7 +150,7 @@ def test_preloaded_workers_read_the_keys_themselves(kind: str, node: Node, tmp_p
 
 
 def status(port: int, token: str) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.request("GET", "/thing", headers={"Authorization": f"Bearer {token}"})
     found = connection.getresponse().status
     connection.close()
@@ -204,7 +204,7 @@ def test_a_second_gateway_is_the_issuer_of_a_first(second: tuple[str, OAuthGatew
     if kind == "opaque":
         ask_nothing = urllib.request.Request(f"{name}/token/revoke", urlencode({"token": text}).encode())
         ask_nothing.add_header("Authorization", "Basic " + b64encode(":".join(client).encode()).decode())
-        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(ask_nothing, timeout=10).close()
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(ask_nothing, timeout=30).close()
         fresh, reached = gate(trusted)
         assert call(fresh, text).status_code == 401 and not reached.calls
 
