@@ -76,17 +76,14 @@ class Answering:
             return self._decide(exchange)
         header = exchange.environ.get("HTTP_AUTHORIZATION", "")
         key = hashlib.sha256(f"{len(header)} {header}{text}".encode("utf-8", "surrogatepass")).digest()
-        again = self._decided.known(key)
-        if again is not None:
-            return again(exchange)
         answers: list[Answer] = []
 
         def decide() -> Callable[[Exchange], Answer] | None:
             answers.append(self._decide(exchange))
             return exchange.decided
 
-        self._decided.get(key, decide)
-        return answers[0]
+        again = self._decided.get(key, decide)
+        return answers[0] if answers or again is None else again(exchange)
 
     def _decide(self, exchange: Exchange) -> Answer:
         answer: Answer = super().create_token_response(self._read(exchange))  # type: ignore[misc]

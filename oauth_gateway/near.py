@@ -48,29 +48,21 @@ class Near(Generic[Value]):
         self._kept: Lately[tuple[Callable[[], bytes], bytes, float, Value]] = Lately(most)
         self._is_near = bool(getattr(store, "epoch_is_near", False))
 
-    def known(self, key: Hashable) -> Value | None:
-        """The value for `key` where it is still to be believed."""
-        kept = self._kept.get(key)
-        if kept is None:
-            return None
-        read = self._store.epoch  # another function where the database was made anew
-        return kept[3] if kept[0] is read and kept[1] == read() and monotonic() < kept[2] else None
-
     def get(self, key: Hashable, load: Callable[[], Value | None]) -> Value | None:
         """The value for `key`, as `load` reads it from the store where it is not known."""
         if not self._is_near:
             return load()
-        found = self.known(key)
-        if found is not None:
-            return found
-        read = self._store.epoch
+        read = self._store.epoch  # another function where the database was made anew
         try:
-            epoch = read()
+            epoch, kept = read(), self._kept.get(key)
         except OSError:  # its file cannot be opened for the first time: the store says what is wrong
             return load()
+        if kept is not None and kept[1] == epoch and kept[0] is read and monotonic() < kept[2]:
+            return kept[3]
+        until = monotonic() + SECONDS  # from before the question, however long the answer takes
         value = load()
         if value is not None and epoch != UNTOLD and self._keeps(value):
-            self._kept.put(key, (read, epoch, monotonic() + SECONDS, value))
+            self._kept.put(key, (read, epoch, until, value))
         return value
 
 

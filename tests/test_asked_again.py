@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import inspect
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from authlib.oauth2.rfc6749.errors import AccessDeniedError
 from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant as AuthlibGrant
 from sqlalchemy import text
 
@@ -26,6 +28,12 @@ from .conftest import World, basic, send
 from .test_client_assertions import Robot
 
 FORM = "grant_type=client_credentials"
+
+
+@pytest.fixture(autouse=True)
+def a_patient_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is forgotten because a machine is slow."""
+    monkeypatch.setattr(near, "monotonic", lambda: 1000.0)
 
 
 @pytest.fixture
@@ -213,6 +221,70 @@ def test_own_methods_grants_and_policies_are_asked_each_time(memory_world: World
     assert [ask(memory_world).status_code for _ in range(3)] == [200] * 3 and len(looks) == 3
 
 
+def test_a_grant_of_another_name_that_inherits_ours_or_asks_it_is_asked_each_time(memory_world: World) -> None:
+    """Whatever its form has in it besides"""
+    server, name = memory_world.gateway.server, "urn:example:voucher"
+    vouchers: list[str] = []
+    seen: list[str] = []
+    server.on_token(lambda issue: seen.append(issue.grant_type))
+
+    class Voucher(ClientCredentialsGrant):
+        GRANT_TYPE = name
+
+        def validate_token_request(self) -> None:
+            super().validate_token_request()
+            if self.request.params["voucher"] in vouchers:
+                raise OAuthError("invalid_grant", "Used before.")
+            vouchers.append(self.request.params["voucher"])
+
+    class Delegating(Voucher):
+        GRANT_TYPE = name + "2"
+
+        def create_token_response(self) -> Any:
+            return ClientCredentialsGrant(self.request, self.server).create_token_response()
+
+    for kind in (Voucher, Delegating):
+        server.grant(kind)
+        client, secret = memory_world.clients.create(now=0, grant_types=[kind.GRANT_TYPE], scope="read")
+        form = f"grant_type={kind.GRANT_TYPE}&voucher={kind.__name__}&x=grant_type=client_credentials"
+        answers = [ask(memory_world, form, Authorization=basic(client.client_id, str(secret))).status_code for _ in range(3)]
+        assert answers == [200, 400, 400]
+    assert seen[0] == name
+
+
+def test_errors_of_authlibs_kind_keep_their_code(memory_world: World) -> None:
+    heard: list[dict[str, Any]] = []
+    memory_world.gateway.events.subscribe(heard.append)
+    refusing: list[Exception] = []
+
+    def step(issue: Any) -> None:
+        if refusing:
+            raise refusing[0]
+
+    memory_world.gateway.server.on_token(step)
+    assert ask(memory_world).status_code == 200
+    for error in (AccessDeniedError("none left"), OAuthError("slow_down")):
+        refusing[:] = [error]
+        answer = ask(memory_world)
+        assert (answer.status_code, answer.json["error"]) == (400, error.error)
+        assert (heard[-1]["name"], heard[-1]["client_id"]) == ("token.refused", memory_world.machine.client_id)
+
+
+def test_a_decision_that_another_thread_made_meanwhile_is_used(memory_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = memory_world.gateway.server
+    decide, inner = server._decide, list[Any]()
+
+    def slow(exchange: Any) -> Any:
+        if not inner:
+            inner.append(None)
+            inner[0] = ask(memory_world)
+        return decide(exchange)
+
+    monkeypatch.setattr(server, "_decide", slow)
+    assert ask(memory_world).json["access_token"] != inner[0].json["access_token"]
+    assert ask(memory_world).status_code == 200
+
+
 def test_steps_of_the_token_answer_run_each_time(memory_world: World) -> None:
     steps: list[str] = []
     memory_world.gateway.server.on_token(lambda issue: steps.append(issue.scope))
@@ -247,6 +319,8 @@ def test_many_threads_and_clients_get_their_own(memory_world: World) -> None:
 def test_no_secret_is_kept(memory_world: World) -> None:
     """Found by a digest, and what is found knows the client."""
     assert ask(memory_world).status_code == 200
-    kept = repr(memory_world.gateway.server._decided._kept._young)
+    (kept_for,) = memory_world.gateway.server._decided._kept._young.items()
+    again: Any = kept_for[1][3]
+    kept = repr([kept_for, inspect.getclosurevars(again).nonlocals])
     encoded = base64.b64encode(f"{memory_world.machine.client_id}:{memory_world.machine_secret}".encode()).decode()
-    assert kept != "{}" and memory_world.machine_secret not in kept and encoded not in kept
+    assert memory_world.machine.client_id in kept and memory_world.machine_secret not in kept and encoded not in kept

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from oauth_gateway.errors import StoreUnavailable
 from oauth_gateway.models import Client
 from oauth_gateway.store import UNTOLD, Outcome, sqlite
+from oauth_gateway.store.epoch import Epoch
 from oauth_gateway.store.schema import token
 from oauth_gateway.store.sql import SqlStore
 from oauth_gateway.store.sqlite import Database
@@ -81,6 +82,16 @@ def test_what_was_written_into_a_file_that_is_no_longer_the_database_is_not_answ
     place.file.rename(place.file.with_suffix(".old"))
     place.file.write_bytes(b"")
     with pytest.raises(StoreUnavailable, match="was replaced while it was in use"):
+        place.issue()
+
+
+def test_an_epoch_that_cannot_be_opened_is_a_store_that_is_unavailable(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(self: Epoch, path: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(Epoch, "_map", refused)
+    place.database._epoch = Epoch(place.file)
+    with pytest.raises(StoreUnavailable, match="Permission denied"):
         place.issue()
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant as AuthlibGrant
 
 from .. import clock
+from ..authlib_errors import from_authlib
 from ..exchange import Answer, Exchange, json_answer
 from ..models import Client
 from ..scopes import ScopePolicy
@@ -28,18 +30,25 @@ class ClientCredentialsGrant(AuthlibGrant):  # type: ignore[misc]
             usual = server.scopes if type(server.scopes) is ScopePolicy else None  # an own one is asked each time
 
             def again(exchange: Exchange) -> Answer:
-                known = scope if server.scopes is usual else granted(server, client, asked)
-                return json_answer(200, issue(server, exchange, client, known))
+                exchange.client = client
+                try:
+                    known = scope if server.scopes is usual else granted(server, client, asked)
+                    return json_answer(200, issue(server, exchange, client, known))
+                except OAuth2Error as error:  # of a step or generator of the application's
+                    raise from_authlib(error) from None
 
             request.exchange.decided = again
-        return 200, issue(server, request.exchange, client, scope), []
+        return 200, issue(server, request.exchange, client, scope, self.GRANT_TYPE), []
 
     def _means_the_same_again(self) -> bool:
-        """Whether these words are decided by nothing but what is stored of the client, until that changes: a secret without
-        an end, no assertion, no method or grant of the application's own, no resource, which depends on the address.
+        """Whether these words are decided by nothing but what is stored of the client, until that changes: by this class, asked
+        for by its own name (another grant may inherit from it, or ask it), a secret without an end, no assertion, no method or
+        grant of the application's own, no resource, which depends on the address.
         """
-        server, client = self.server, self.request.client
-        usual = server.usual_secrets and server.decides_by(ClientCredentialsGrant) and "resource" not in self.request.params
+        server, client, params = self.server, self.request.client, self.request.params
+        if type(server) is not AuthorizationServer or params.get("grant_type") != ClientCredentialsGrant.GRANT_TYPE:
+            return False
+        usual = server.usual_secrets and server.decides_by(ClientCredentialsGrant) and "resource" not in params
         return usual and client.auth_method in SECRETS and not any(secret.expires for secret in client.secrets)
 
 
@@ -48,11 +57,12 @@ def granted(server: AuthorizationServer, client: Client, asked: str | None) -> s
     return server.scopes.for_itself(server.scopes.grant(client, asked))
 
 
-def issue(server: AuthorizationServer, exchange: Exchange, client: Client, scope: str) -> dict[str, Any]:
+def issue(
+    server: AuthorizationServer, exchange: Exchange, client: Client, scope: str, grant_type: str = "client_credentials"
+) -> dict[str, Any]:
     """A token for `client` itself, stored and told."""
-    exchange.client = client
     now = clock.now()
-    minted = server.mint(client, scope, now, issuer=exchange.base)
+    minted = server.mint(client, scope, now, grant_type, issuer=exchange.base)
     server.store.issue(minted.rows[0])
     server.after_write(now)
     if server.events.are_heard():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Table, bindparam, insert
@@ -58,15 +58,11 @@ def rerun(method: Method) -> Method:
 
     @functools.wraps(method)
     def run(*args: Any, **named: Any) -> Any:
-        try:
-            return method(*args, **named)
-        except Interrupted:
-            return again(args, named)
-
-    def again(args: Any, named: Any) -> Any:
-        for _ in range(TRIES - 2):
-            with suppress(Interrupted):
+        for _ in range(TRIES - 1):
+            try:
                 return method(*args, **named)
+            except Interrupted:
+                continue
         return method(*args, **named)
 
     return run  # type: ignore[return-value]

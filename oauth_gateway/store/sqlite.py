@@ -25,7 +25,7 @@ from . import UNTOLD
 from .epoch import Epoch, place_of
 from .flush import Flush
 from .prepared import drive
-from .transaction import Reading, Writing, WritingOnce, translated
+from .transaction import Reading, Writing, WritingOnce, translate, translated
 
 BUSY_SECONDS = 5
 _abandoned: list[object] = []
@@ -192,7 +192,11 @@ class Database:
 
     def is_announced(self) -> bool:
         """Whether somebody announced what is not told yet."""
-        return self._epoch.read() == UNTOLD
+        try:
+            return self._epoch.read() == UNTOLD
+        except OSError as error:
+            translate(error)
+            raise
 
     def finish_announcement(self) -> None:
         """Called by who holds the write lock: see Epoch.finish."""

@@ -147,12 +147,12 @@ class WritingOnce:
             raise
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        database, number = self._database, 0
+        database, flush, number = self._database, self._database.flush, 0
         try:
             if error is None:
                 database.refuse_another_file()
-                if self._durable and database.flush is not None:
-                    number = database.flush.wrote()
+                if self._durable and flush is not None:
+                    number = flush.wrote()
         except BaseException as failure:
             translate(failure)
             raise
@@ -160,6 +160,6 @@ class WritingOnce:
             database.give_turn()
         if error is not None:
             translate(error)
-        elif number and database.flush is not None:
+        elif number and flush is not None:
             with translated:
-                database.flush.wait(number)
+                flush.wait(number)
