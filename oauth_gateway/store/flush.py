@@ -28,12 +28,12 @@ class Flush:
         self._turn = threading.Lock()
         self._handle = -1
         self._place: tuple[int, int] | None = None
-        self._written = 0  # commits of this process
+        self._written = 0  # commits of this process that must be durable
         self._kept = 0  # of these, how many are known to be on the disk
         self._doubtful = False  # a flush failed: the next one may say that all is well when it is not
 
     def wrote(self) -> int:
-        """Called with the write lock held, after a commit: its number."""
+        """Called with the write lock held, after a commit that must be durable: its number."""
         self._written += 1
         return self._written
 

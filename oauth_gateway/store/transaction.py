@@ -82,75 +82,20 @@ class Writing:
         database.take_turn()
         try:
             self._connection = connection = database.writer()
-            driver_of(connection).execute("BEGIN IMMEDIATE")
-            self._begun()
+            self._begin()
         except BaseException as failure:
             database.give_turn()
             translate(failure)
             raise
         return connection
 
-    def _begun(self) -> None:
-        try:
-            self._database.refuse_another_file()
-            self._database.finish_announcement()
-        except BaseException:
-            self._database.roll_back(self._connection)
-            raise
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        database, flush = self._database, self._database.flush
-        try:
-            if error is None:
-                self._commit()
-            else:
-                database.roll_back(self._connection)
-            number = flush.wrote() if error is None and flush is not None else 0
-        except BaseException as failure:
-            translate(failure)
-            raise
-        finally:
-            database.give_turn()
-        if error is not None:
-            translate(error)
-        elif self._durable and flush is not None:
-            with translated:
-                flush.wait(number)
-
-    def _commit(self) -> None:
-        try:
-            driver_of(self._connection).execute("COMMIT")
-        except BaseException:
-            self._database.roll_back(self._connection)
-            raise
-
-
-class WritingOnce:
-    """A single statement, which SQLite commits by itself: without BEGIN and COMMIT it takes half as long. A file that was
-    replaced is seen after it, and nothing that was written into it is answered.
-    """
-
-    __slots__ = ("_database", "_durable")
-
-    def __init__(self, database: Database, durable: bool) -> None:
-        self._database = database
-        self._durable = durable
-
-    def __enter__(self) -> Connection:
-        database = self._database
-        database.take_turn()
-        try:
-            return database.writer()
-        except BaseException as failure:
-            database.give_turn()
-            translate(failure)
-            raise
-
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         database, flush, number = self._database, self._database.flush, 0
         try:
-            if error is None:
-                database.refuse_another_file()
+            if error is not None:
+                self._roll_back()
+            else:
+                self._commit()
                 if self._durable and flush is not None:
                     number = flush.wrote()
         except BaseException as failure:
@@ -163,3 +108,39 @@ class WritingOnce:
         elif number and flush is not None:
             with translated:
                 flush.wait(number)
+
+    def _begin(self) -> None:
+        driver_of(self._connection).execute("BEGIN IMMEDIATE")
+        try:
+            self._database.refuse_another_file()
+            self._database.finish_announcement()
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _commit(self) -> None:
+        try:
+            driver_of(self._connection).execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        self._database.roll_back(self._connection)
+
+
+class WritingOnce(Writing):
+    """A single statement, which SQLite commits by itself or not at all: without BEGIN and COMMIT it takes half as long. A file
+    that was replaced is seen after it, and nothing that was written into it is answered.
+    """
+
+    __slots__ = ()
+
+    def _begin(self) -> None:
+        pass
+
+    def _commit(self) -> None:
+        self._database.refuse_another_file()
+
+    def _roll_back(self) -> None:
+        pass
