@@ -119,9 +119,8 @@ class Exchange:
         self.client: Client | None = None  # once it has authenticated
         self.cause = ""  # why it could not, for the log
         self.ui_locales = ""  # the languages that the authorization or logout request names
-        self.decided: Callable[[Exchange], Answer] | None = (
-            None  # answers the same words again, where they always mean the same
-        )
+        # answers the same words again, where they always mean the same
+        self.decided: Callable[[Exchange], Answer] | None = None
         self._text: str | None = None
 
     @property
